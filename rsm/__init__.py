@@ -1,0 +1,91 @@
+"""rsm: the media manager that backup software embeds. One catalogue of pools, media, libraries and access rights.
+
+`rsm.connect()` opens a session; what can go wrong is an `rsm.RsmError`. Importing this is light: the database comes
+with the first `connect`.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from rsm.constants import (
+    FILE_DEVICE_TYPE,
+    ErrorCode,
+    NtmsObjectsTypes,
+    NtmsPartitionState,
+    NtmsPoolType,
+    NtmsReadWriteCharacteristics,
+)
+from rsm.errors import *  # noqa: F403 - its __all__ is the tree of errors
+from rsm.errors import __all__ as _errors
+from rsm.security import AccessRights, Ace, Caller, SecurityDescriptor
+from rsm.values import (
+    Changer,
+    ChangerType,
+    Computer,
+    Door,
+    Drive,
+    DriveType,
+    Event,
+    Library,
+    LibraryRequest,
+    LogicalMedium,
+    MediaPool,
+    MediaType,
+    NewSide,
+    OperatorRequest,
+    PhysicalMedium,
+    Port,
+    Side,
+    Slot,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from rsm.session import Session, connect
+
+logging.getLogger("rsm").addHandler(logging.NullHandler())
+
+_LAZY = ("Session", "connect")
+
+__all__ = [
+    "FILE_DEVICE_TYPE",
+    "AccessRights",
+    "Ace",
+    "Caller",
+    "Changer",
+    "ChangerType",
+    "Computer",
+    "Door",
+    "Drive",
+    "DriveType",
+    "ErrorCode",
+    "Event",
+    "Library",
+    "LibraryRequest",
+    "LogicalMedium",
+    "MediaPool",
+    "MediaType",
+    "NewSide",
+    "NtmsObjectsTypes",
+    "NtmsPartitionState",
+    "NtmsPoolType",
+    "NtmsReadWriteCharacteristics",
+    "OperatorRequest",
+    "PhysicalMedium",
+    "Port",
+    "SecurityDescriptor",
+    "Session",
+    "Side",
+    "Slot",
+    "Value",
+    "connect",
+    *_errors,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from rsm import session  # SQLAlchemy comes with it
+
+        return getattr(session, name)
+    raise AttributeError(f"module 'rsm' has no attribute {name!r}")

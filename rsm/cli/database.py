@@ -1,0 +1,77 @@
+"""`rsm db`: make, upgrade and examine a catalogue. Parsing and printing only."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+import rsm
+from rsm import schema
+from rsm.cli.output import Column, record_fields
+from rsm.cli.run import DryRunOption, Run, add_verb, make_noun
+
+noun = make_noun(
+    "The catalogue itself. A verb takes the one that --database names, else RSM_DATABASE, else the usual place.",
+    "rsm db create /srv/rsm/rsm.db --administrators group:tapeadmins",
+    "rsm --database postgresql://backup/rsm db upgrade --dry-run",
+    "rsm db check",
+)
+
+
+class AccessEra(enum.StrEnum):
+    """The words for the two tables of rights."""
+
+    SERVER_2003 = "2003"
+    WINDOWS_2000 = "2000"
+
+
+@add_verb(noun, "create")
+def create_catalogue(
+    run: Run,
+    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="URL or path; else what --database names.")] = None,
+    access_era: Annotated[
+        AccessEra, typer.Option("--access-era", help="Whose table of rights counts: Server 2003, or 2000 and XP.")
+    ] = AccessEra.SERVER_2003,
+    administrators: Annotated[
+        str, typer.Option("--administrators", metavar="GROUP", help="Group that administers it.")
+    ] = "group:rsm",
+    operators: Annotated[
+        str, typer.Option("--operators", metavar="GROUP", help="Group that operates libraries.")
+    ] = "group:tape",
+) -> None:
+    """Create a catalogue."""
+    target = url if url is not None else run.catalogue
+    schema.create(target, access_era=access_era.value, administrators=administrators, operators=operators)
+    revision = schema.current(target)
+    run.output.show_done(f"The catalogue {target} is there, at revision {revision.number}.", revision, revision.number)
+
+
+@add_verb(noun, "upgrade")
+def upgrade_catalogue(run: Run, dry_run: DryRunOption = False) -> None:
+    """Bring an older catalogue to the revision of this program; a copy is made first."""
+    before = schema.current(run.catalogue)
+    if dry_run:
+        steps = f"upgrade from revision {before.number} to {before.newest}"
+        run.output.show_rehearsal("change nothing" if before.up_to_date else steps)
+        return
+    after = schema.upgrade(run.catalogue)
+    sentence = f"The catalogue is at revision {after.number}; it was at {before.number}."
+    run.output.show_done(sentence, after, after.number)
+
+
+@add_verb(noun, "current")
+def show_revision(run: Run) -> None:
+    """Show the revision of the catalogue and the newest one this program knows."""
+    revision = schema.current(run.catalogue)
+    run.output.show_record(revision, record_fields(revision))
+
+
+@add_verb(noun, "check")
+def check_catalogue(run: Run) -> None:
+    """Examine the whole catalogue; exit status 1 where something is found."""
+    findings = schema.check(run.catalogue)
+    run.output.show_list(findings, [Column("Finding", lambda finding: finding)], nothing="The catalogue is sound.")
+    if findings:
+        raise rsm.DatabaseFailureError(f"the catalogue is not sound, findings: {len(findings)}")

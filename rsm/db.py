@@ -1,0 +1,682 @@
+"""The one doorway to the database: engines, transactions, and the only place where driver errors become RsmError.
+
+It owns every connection of the process, the write gate and the compiled statements. A transaction begins and ends here
+and nowhere else. It never knows what a statement means: services write them, over the classes of `model`.
+
+Writers are one at a time in a catalogue: on SQLite they queue at the gate and then BEGIN IMMEDIATE, on PostgreSQL they
+take an advisory lock. Statements run on the driver's own cursor, compiled once from the SQLAlchemy constructs.
+"""
+
+import contextlib
+import ctypes
+import itertools
+import os
+import sqlite3
+import stat
+import threading
+import time
+import urllib.parse
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import sqlalchemy
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+
+from rsm.errors import (
+    DatabaseFailureError,
+    DatabaseFullError,
+    InvalidHandleError,
+    NotConnectedError,
+    NotEnoughMemoryError,
+    NotReadyError,
+    RsmError,
+)
+from rsm.gate import Gate, GateTimeoutError
+from rsm.security import AccessEra, Policy
+from rsm.statements import Compiled, compile_statement
+
+REVISION = 1  # the newest revision in migrations/versions, and the one this program writes
+MINIMUM_READER = 1  # the oldest program that may read what this one writes
+MINIMUM_WRITER = 1
+APPLICATION_ID = 0x52534D31  # "RSM1" in the header of an SQLite catalogue
+MINIMUM_SQLITE = (3, 37, 0)
+
+_ADVISORY_KEY = 0x52534D0001
+_UPGRADE_KEY = 0x52534D0002
+_POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
+_VERSIONS_SQLITE = (
+    "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
+    " c.operators FROM pragma_user_version AS v, catalogue AS c"
+)
+_VERSIONS_POSTGRESQL = (
+    "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators FROM catalogue"
+)
+
+
+def new_id() -> uuid.UUID:
+    """Return a new time-ordered UUID (version 7): 48 bits of milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    return uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
+
+
+def user_version(revision: int, min_reader: int, min_writer: int) -> int:
+    """Pack what every transaction compares into the one number that SQLite keeps in the file's header."""
+    return revision * 1_000_000 + min_writer * 1_000 + min_reader
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """On whose behalf a transaction runs; every event carries it."""
+
+    user: str
+    application: str
+    session: uuid.UUID
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a catalogue says of itself before anything else is read from it."""
+
+    revision: int
+    min_reader: int
+    min_writer: int
+    policy: Policy
+
+
+class Transaction:
+    """An open transaction, good for the one call that it was opened for. Services run statements on it, no more."""
+
+    __slots__ = ("_database", "_raw", "_savepoints", "now", "origin", "policy", "versions")
+
+    def __init__(self, database: "Database", raw: Any, origin: Origin) -> None:
+        self._database = database
+        self._raw = raw
+        self._savepoints = itertools.count()
+        self.origin = origin
+        self.now = datetime.now(UTC)
+        self.versions = self._read_versions()
+        self.policy = self.versions.policy
+
+    def rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
+        """Run a statement and return all its rows, as named tuples of Python values."""
+        compiled = self._database.compiled(statement)
+        cursor = self._execute(compiled, parameters)
+        try:
+            raw_rows = cursor.fetchall()
+        except self._database.driver_errors as error:
+            self._database.fail(error)
+        assert compiled.row is not None, "a statement without columns has no rows"
+        if not compiled.results:
+            return [compiled.row(row) for row in raw_rows]
+        finished = []
+        for raw_row in raw_rows:
+            row = list(raw_row)
+            for position, processor in compiled.results:
+                if row[position] is not None:
+                    row[position] = processor(row[position])
+            finished.append(compiled.row(row))
+        return finished
+
+    def row(self, statement: sqlalchemy.Executable, **parameters: Any) -> Any:
+        """Run a statement and return its first row, or None."""
+        rows = self.rows(statement, **parameters)
+        return rows[0] if rows else None
+
+    def change(self, statement: sqlalchemy.Executable, **parameters: Any) -> int:
+        """Run a statement that changes rows and return how many it changed."""
+        count: int = self._execute(self._database.compiled(statement), parameters).rowcount
+        return count
+
+    def change_many(self, statement: sqlalchemy.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement once for each set of parameters."""
+        compiled = self._database.compiled(statement)
+        bound = [self._bind(compiled, each) for each in parameters]
+        try:
+            if self._database.is_sqlite:
+                self._raw.executemany(compiled.sql, bound)
+            else:
+                with self._raw.cursor() as cursor:
+                    cursor.executemany(compiled.sql, bound)
+        except self._database.driver_errors as error:
+            self._database.fail(error)
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the body did if it raises, and nothing else of the transaction."""
+        name = f"call_{next(self._savepoints)}"
+        self.run(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            if self._database.in_transaction(self._raw):
+                self.run(f"ROLLBACK TO SAVEPOINT {name}")
+                self.run(f"RELEASE SAVEPOINT {name}")
+            raise
+        self.run(f"RELEASE SAVEPOINT {name}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the database still holds the transaction open; after some failures SQLite has undone all of it."""
+        return self._database.in_transaction(self._raw)
+
+    def run(self, sql: str) -> Any:
+        """Run a fixed statement of this module's own."""
+        try:
+            return self._raw.execute(sql)
+        except self._database.driver_errors as error:
+            self._database.fail(error)
+
+    def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
+        bound = self._bind(compiled, parameters)
+        try:
+            return self._raw.execute(compiled.sql, bound)
+        except self._database.driver_errors as error:
+            self._database.fail(error)
+
+    def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
+        values = []
+        for name in compiled.names:
+            value = parameters[name] if name in parameters else compiled.constants[name]
+            processor = compiled.processors.get(name)
+            values.append(value if processor is None else processor(value))
+        return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
+
+    def _read_versions(self) -> Versions:
+        row = self.run(_VERSIONS_SQLITE if self._database.is_sqlite else _VERSIONS_POSTGRESQL).fetchone()
+        if row is None:
+            raise DatabaseFailureError(f"{self._database.label} has lost the row that describes it")
+        packed, revision, min_reader, min_writer, era, creator, administrators, operators = row
+        if self._database.is_sqlite:
+            revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
+            min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
+        return Versions(revision, min_reader, min_writer, Policy(AccessEra(era), creator, administrators, operators))
+
+
+class Database:
+    """All of one process's business with one catalogue. Sessions share it; the last one to leave closes it."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.label = url.render_as_string(hide_password=True)
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.path = Path(url.database or "") if self.is_sqlite else None
+        self.dead = False
+        self.users = 0
+        self._statements: dict[int, tuple[sqlalchemy.Executable, Compiled]] = {}
+        self._files: dict[int, Any] = {}
+        self._gate: Gate | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._lock = threading.Lock()
+        self.driver_errors: tuple[type[BaseException], ...]
+        if self.is_sqlite:
+            if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+                raise DatabaseFailureError(f"SQLite 3.37 or later is needed; this Python has {sqlite3.sqlite_version}")
+            self.driver_errors = (sqlite3.Error, MemoryError)
+            self._writers = self._sqlite_engine(query_only=False)
+            self._readers = self._sqlite_engine(query_only=True)
+        else:
+            self._postgresql = _import_psycopg()
+            self.driver_errors = (self._postgresql.Error, MemoryError)
+            self._writers = self._readers = self._postgresql_engine()
+        self.any_errors = (*self.driver_errors, sqlalchemy.exc.SQLAlchemyError)
+        self.dialect = self._writers.dialect
+
+    # Transactions
+
+    @contextlib.contextmanager
+    def transaction(self, origin: Origin, busy_timeout_ms: int = 30_000) -> Iterator[Transaction]:
+        """Open the one write transaction; it commits at the end of the body and rolls back if that raises.
+
+        Raises:
+            InvalidHandleError: the process forked, or the catalogue was closed.
+            DatabaseFailureError: another program held the catalogue longer than `busy_timeout_ms`, or it is damaged.
+            NotReadyError: it was upgraded to something this program may not write.
+            RsmError: with `outcome_unknown` when COMMIT itself failed.
+        """
+        with self._turn(busy_timeout_ms), self._connection(self._writers) as connection:
+            raw = connection.driver_connection
+            self._set_busy_timeout(connection, busy_timeout_ms)
+            self._begin(
+                raw, "BEGIN IMMEDIATE" if self.is_sqlite else f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
+            )
+            with self._ending(connection):
+                transaction = Transaction(self, raw, origin)
+                if transaction.versions.min_writer > REVISION:
+                    raise NotReadyError(
+                        f"{self.label} was upgraded by a newer program: close the session and upgrade rsm"
+                    )
+                yield transaction
+
+    @contextlib.contextmanager
+    def snapshot(self, origin: Origin, busy_timeout_ms: int = 30_000) -> Iterator[Transaction]:
+        """Open a read transaction that sees one state of the catalogue and cannot change it.
+
+        Raises:
+            InvalidHandleError: the process forked, or the catalogue was closed.
+            DatabaseFailureError: the catalogue cannot be read.
+            NotReadyError: it was upgraded to something this program cannot read.
+        """
+        self._check_file()
+        with self._connection(self._readers) as connection:
+            raw = connection.driver_connection
+            self._set_busy_timeout(connection, busy_timeout_ms)
+            self._begin(raw, "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            with self._ending(connection):
+                transaction = Transaction(self, raw, origin)
+                if transaction.versions.min_reader > REVISION:
+                    raise NotReadyError(
+                        f"{self.label} was upgraded by a newer program: close the session and upgrade rsm"
+                    )
+                yield transaction
+
+    @contextlib.contextmanager
+    def migrating(self, busy_timeout_ms: int = 30_000) -> Iterator[sqlalchemy.Connection]:
+        """Open the one write transaction as an SQLAlchemy connection, foreign keys off, for a migration.
+
+        The body must leave every foreign key satisfied: they are checked before COMMIT.
+
+        Raises:
+            DatabaseFailureError: as `transaction`, and when a foreign key is left dangling.
+        """
+        with self._turn(busy_timeout_ms), self._translated():
+            with self._writers.connect() as plain:
+                connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+                raw: Any = connection.connection.driver_connection
+                if self.is_sqlite:
+                    raw.execute("PRAGMA journal_mode = WAL")
+                    raw.execute("PRAGMA foreign_keys = OFF")
+                self._begin(
+                    raw,
+                    "BEGIN IMMEDIATE" if self.is_sqlite else f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})",
+                )
+                try:
+                    yield connection
+                    self._check_foreign_keys(raw)
+                    raw.execute("COMMIT")
+                except BaseException:
+                    if self.in_transaction(raw):
+                        raw.execute("ROLLBACK")
+                    raise
+                finally:
+                    connection.invalidate()
+            self._forget_connections()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        """Open one consistent state as an SQLAlchemy connection, for reading tables of any revision.
+
+        Raises:
+            DatabaseFailureError: the catalogue cannot be read.
+        """
+        self._check_file()
+        with self._translated(), self._readers.connect() as plain:
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            raw: Any = connection.connection.driver_connection
+            raw.execute("BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield connection
+            finally:
+                if self.in_transaction(raw):
+                    raw.execute("ROLLBACK")
+
+    def versions(self) -> Versions | None:
+        """Return what the catalogue says of itself, None if the database is empty.
+
+        Raises:
+            DatabaseFailureError: it cannot be read, or holds something that is no catalogue.
+        """
+        self._check_file()
+        with self._connection(self._readers) as connection:
+            raw: Any = connection.driver_connection
+            self._begin(raw, "BEGIN")
+            with self._ending(connection):
+                return None if self.is_empty(raw) else Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+
+    def is_empty(self, raw: Any) -> bool:
+        """Tell whether there is no table at all."""
+        sql = (
+            "SELECT count(*) FROM sqlite_master"
+            if self.is_sqlite
+            else "SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()::text)"
+        )
+        try:
+            return not raw.execute(sql).fetchone()[0]
+        except self.driver_errors as error:
+            self.fail(error)
+
+    def copy_to(self, target: Path) -> None:
+        """Write a consistent copy of an SQLite catalogue to a new file that only its owner may read.
+
+        Raises:
+            DatabaseFailureError: the file is there already, or cannot be written.
+        """
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
+        with self._connection(self._writers) as connection:
+            raw: Any = connection.driver_connection
+            try:
+                raw.execute("VACUUM INTO ?", [os.fspath(target)])
+            except self.driver_errors as error:
+                self.fail(error)
+
+    @contextlib.contextmanager
+    def upgrading(self) -> Iterator[None]:
+        """Let other programs know, for as long as the body runs, that the catalogue is being upgraded."""
+        if self.is_sqlite:
+            with self._open_gate().upgrade_mark():
+                yield
+            return
+        with self._translated(), self._writers.connect() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({_UPGRADE_KEY})")
+            try:
+                yield
+            finally:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({_UPGRADE_KEY})")
+
+    def is_being_upgraded(self) -> bool:
+        """Tell whether some program is upgrading the catalogue at this moment."""
+        if self.is_sqlite:
+            return self._open_gate().upgrade_is_marked()
+        with self._translated(), self._writers.connect() as connection:
+            free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_UPGRADE_KEY})").scalar_one()
+            if free:
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_UPGRADE_KEY})")
+            return not free
+
+    def in_transaction(self, raw: Any) -> bool:
+        """Tell whether the driver's connection holds a transaction open."""
+        if self.is_sqlite:
+            return bool(raw.in_transaction)
+        return bool(raw.info.transaction_status in (2, 3))  # INTRANS, INERROR
+
+    @contextlib.contextmanager
+    def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
+        self._check_file()
+        if not self.is_sqlite:
+            yield
+            return
+        try:
+            with self._open_gate().held(busy_timeout_ms / 1000):
+                yield
+        except GateTimeoutError as error:
+            raise DatabaseFailureError(
+                f"{self.label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
+            ) from error
+
+    def _open_gate(self) -> Gate:
+        with self._lock:
+            self._check_alive()
+            if self._gate is None:
+                assert self.path is not None
+                try:
+                    self._gate = Gate(f"{self.path}-gate", stat.S_IMODE(self.path.stat().st_mode))
+                except OSError as error:
+                    raise DatabaseFailureError(f"cannot open {self.path}-gate: {error.strerror}") from error
+            return self._gate
+
+    def _begin(self, raw: Any, sql: str) -> None:
+        try:
+            raw.execute(sql)
+        except self.driver_errors as error:
+            self.fail(error)
+
+    @contextlib.contextmanager
+    def _connection(self, engine: sqlalchemy.Engine) -> Iterator[PoolProxiedConnection]:
+        self._check_alive()
+        try:
+            connection = engine.raw_connection()
+        except self.any_errors as error:
+            self.fail(error)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _ending(self, connection: PoolProxiedConnection) -> Iterator[None]:
+        raw: Any = connection.driver_connection
+        try:
+            yield
+            try:
+                raw.execute("COMMIT")
+            except self.driver_errors as error:
+                self.fail(error, committing=True)
+        except BaseException as error:
+            try:
+                if self.in_transaction(raw):
+                    raw.execute("ROLLBACK")
+            except self.driver_errors:
+                connection.invalidate()
+            if isinstance(error, RsmError) and error.__cause__ is not None:
+                connection.invalidate()  # a connection that reported trouble may hold pages or state nobody vouches for
+            if isinstance(error, MemoryError) and not isinstance(error, RsmError):
+                raise NotEnoughMemoryError from error
+            raise
+
+    def _check_foreign_keys(self, raw: Any) -> None:
+        if self.is_sqlite and (dangling := raw.execute("PRAGMA foreign_key_check").fetchall()):
+            tables = sorted({row[0] for row in dangling})
+            raise DatabaseFailureError(f"the change would leave dangling references in {', '.join(tables)}")
+
+    # Files and connections
+
+    def _check_alive(self) -> None:
+        if self.dead:
+            raise InvalidHandleError("this session was closed, or belongs to the process before a fork: connect again")
+
+    def _check_file(self) -> None:
+        """See that the path still names the file that is open; one that shrank is read afresh, not from memory."""
+        self._check_alive()
+        if self.path is None:
+            return
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise DatabaseFailureError(f"{self.path} cannot be reached: {error.strerror}") from error
+        now = (status.st_dev, status.st_ino, status.st_size)
+        seen, self._seen = self._seen, now
+        if seen is None or now == seen:
+            return
+        if now[:2] != seen[:2]:
+            self._seen = seen
+            raise DatabaseFailureError(
+                f"{self.path} was replaced by another file while open: close the session and connect again"
+            )
+        if now[2] < seen[2]:
+            self._forget_connections()
+
+    def _forget_connections(self) -> None:
+        self._writers.dispose()
+        self._readers.dispose()
+
+    def _sqlite_engine(self, *, query_only: bool) -> sqlalchemy.Engine:
+        def connect() -> sqlite3.Connection:
+            assert self.path is not None
+            # mode=rw: a catalogue is never made by opening a path that vanished
+            location = "file:" + urllib.parse.quote(os.fspath(self.path)) + "?mode=rw"
+            connection = sqlite3.connect(
+                location, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=512
+            )
+            try:
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA trusted_schema = OFF")
+                if query_only:
+                    connection.execute("PRAGMA query_only = ON")
+            except BaseException:
+                connection.close()
+                raise
+            self._files[id(connection)] = connection
+            return connection
+
+        engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
+        sqlalchemy.event.listen(engine, "close", lambda connection, _record: self._files.pop(id(connection), None))
+        return engine
+
+    def _postgresql_engine(self) -> sqlalchemy.Engine:
+        engine = sqlalchemy.create_engine(
+            self.url.set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+            connect_args={"connect_timeout": 10, "application_name": "rsm"},
+            **_POOL,
+        )
+
+        def opened(connection: Any, _record: Any) -> None:
+            connection.autocommit = True
+            connection.prepare_threshold = 3
+            self._files[id(connection)] = connection
+
+        sqlalchemy.event.listen(engine, "connect", opened)
+        sqlalchemy.event.listen(engine, "close", lambda connection, _record: self._files.pop(id(connection), None))
+        return engine
+
+    def _set_busy_timeout(self, connection: PoolProxiedConnection, busy_timeout_ms: int) -> None:
+        if connection.info.get("busy_timeout_ms") == busy_timeout_ms:
+            return
+        raw: Any = connection.driver_connection
+        name = "PRAGMA busy_timeout" if self.is_sqlite else "SET lock_timeout"
+        self._begin(raw, f"{name} = {busy_timeout_ms}")
+        connection.info["busy_timeout_ms"] = busy_timeout_ms
+
+    # Statements
+
+    def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
+        """Return the statement as this database's driver wants it, compiled at its first use."""
+        known = self._statements.get(id(statement))
+        if known is None:
+            known = self._statements[id(statement)] = (statement, compile_statement(statement, self.dialect))
+        return known[1]
+
+    # Errors
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except RsmError:
+            raise
+        except self.any_errors as error:
+            self.fail(error)
+
+    def fail(self, error: BaseException, *, committing: bool = False) -> NoReturn:
+        """Raise what a driver's error means, with that error as its cause."""
+        if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
+            error = error.orig
+        failure = self._sqlite_failure(error) if self.is_sqlite else self._postgresql_failure(error)
+        failure.outcome_unknown = committing
+        if isinstance(failure, NotConnectedError):
+            self._forget_connections()
+        raise failure from error
+
+    def _sqlite_failure(self, error: BaseException) -> RsmError:
+        if isinstance(error, MemoryError):
+            return NotEnoughMemoryError()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return DatabaseFullError(f"no room is left for {self.label}")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return DatabaseFailureError(f"another program keeps {self.label} locked: {error}")
+        return DatabaseFailureError(f"{self.label}: {error}")
+
+    def _postgresql_failure(self, error: BaseException) -> RsmError:
+        if isinstance(error, MemoryError):
+            return NotEnoughMemoryError()
+        state = getattr(error, "sqlstate", None) or ""
+        text = " ".join(str(error).split())
+        if state == "53100":
+            return DatabaseFullError(f"no room is left for {self.label}: {text}")
+        if state == "53200":
+            return NotEnoughMemoryError(f"{self.label}: {text}")
+        if state.startswith(("08", "57P")) or (not state and isinstance(error, self._postgresql.OperationalError)):
+            return NotConnectedError(f"{self.label} cannot be reached: {text}")
+        return DatabaseFailureError(f"{self.label}: {text}")
+
+    # End of life
+
+    def close(self) -> None:
+        """Close every connection and the gate; everything that still refers to this is dead."""
+        self.dead = True
+        self._forget_connections()
+        with self._lock:
+            if self._gate is not None:
+                self._gate.close()
+                self._gate = None
+
+    def abandon(self) -> None:
+        """Be dead in the child of a fork without touching what the parent still uses."""
+        self.dead = True
+        for connection in self._files.values():
+            # Closing a connection here, even when the interpreter ends, could checkpoint or unlock under the parent.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._writers.dispose(close=False)
+        self._readers.dispose(close=False)
+        if self._gate is not None:
+            self._gate.close()
+
+
+def _import_psycopg() -> Any:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise NotConnectedError(
+            "PostgreSQL needs psycopg: pip install 'removable-storage-manager[postgresql]' 'psycopg[binary]'"
+        ) from error
+    return psycopg
+
+
+def is_retryable(error: RsmError) -> bool:
+    """Tell whether the same call may succeed if made again at once: a serialization failure or a deadlock."""
+    return getattr(error.__cause__, "sqlstate", None) in ("40001", "40P01")
+
+
+# The catalogues this process has open
+
+_databases: dict[str, Database] = {}
+_databases_lock = threading.Lock()
+
+
+def acquire(url: URL) -> Database:
+    """Return this process's Database for the URL, made at its first use; `release` it once for every `acquire`."""
+    key = (
+        url.render_as_string(hide_password=False)
+        if url.get_backend_name() != "sqlite"
+        else os.path.realpath(url.database or "")
+    )
+    with _databases_lock:
+        database = _databases.get(key)
+        if database is None:
+            database = _databases[key] = Database(url)
+        database.users += 1
+        return database
+
+
+def release(database: Database) -> None:
+    """Give back what `acquire` returned; the last one closes all connections."""
+    with _databases_lock:
+        database.users -= 1
+        if database.users or database.dead:
+            return
+        for key in [key for key, known in _databases.items() if known is database]:
+            del _databases[key]
+        database.close()
+
+
+def _after_fork() -> None:
+    global _databases_lock
+    _databases_lock = threading.Lock()
+    for database in _databases.values():
+        database.abandon()
+    _databases.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,139 @@
+"""A catalogue as JSON lines: what both databases and every revision can write and load.
+
+The first line tells format and revision; each other line is a table and one of its rows. Bytes and ids are hexadecimal.
+It knows tables by reflection only, so that a file of any revision loads into the tables of that revision.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+import sqlalchemy
+from sqlalchemy import Connection, insert
+
+from rsm import db, model
+from rsm.errors import InvalidParameterError
+
+_FORMAT = "rsm-catalogue"
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first line of an export."""
+
+    revision: int
+    min_reader: int
+    min_writer: int
+    format: str = _FORMAT
+
+
+def read_head(file: IO[str]) -> Head:
+    """Return the first line of an export.
+
+    Raises:
+        InvalidParameterError: the file is no export.
+    """
+    entry = _parsed(file.readline())
+    try:
+        head = Head(**entry)
+    except TypeError as error:
+        raise InvalidParameterError("the file is no export of a catalogue") from error
+    if head.format != _FORMAT or not all(isinstance(n, int) for n in (head.revision, head.min_reader, head.min_writer)):
+        raise InvalidParameterError("the file is no export of a catalogue")
+    return head
+
+
+def write_rows(database: db.Database, file: IO[str]) -> int:
+    """Write head and rows of one consistent state, and return the number of rows."""
+    count = 0
+    with database.reading() as connection:
+        tables = _reflected(connection)
+        revision = connection.exec_driver_sql("SELECT revision, min_reader, min_writer FROM catalogue").one()
+        file.write(json.dumps(asdict(Head(*revision))) + "\n")
+        for table in tables:
+            columns = [column.name for column in table.columns]
+            for row in _ordered(table, connection.execute(sqlalchemy.select(table).order_by(*table.primary_key)).all()):
+                values = [_plain(value) for value in row]
+                file.write(json.dumps([table.name, dict(zip(columns, values, strict=True))], ensure_ascii=False) + "\n")
+                count += 1
+    return count
+
+
+def load_rows(connection: Connection, lines: Iterable[str]) -> int:
+    """Store the rows of an export in the empty tables of its own revision, and return how many there were.
+
+    Raises:
+        InvalidParameterError: a line is no row of a catalogue.
+    """
+    tables = {table.name: table for table in _reflected(connection)}
+    count, batch_of, batch = 0, "", list[dict[str, Any]]()
+
+    def flush() -> None:
+        if batch:
+            connection.execute(insert(tables[batch_of]), batch)
+            batch.clear()
+
+    for line in lines:
+        entry = _parsed(line)
+        if not (isinstance(entry, list) and len(entry) == 2 and entry[0] in tables and isinstance(entry[1], dict)):
+            raise InvalidParameterError(f"line {count + 2} of the file is no row of a catalogue")
+        if entry[0] != batch_of or len(batch) >= _BATCH:
+            flush()
+            batch_of = entry[0]
+        columns = tables[batch_of].columns
+        batch.append({name: _native(value, columns.get(name)) for name, value in entry[1].items()})
+        count += 1
+    flush()
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SELECT setval(pg_get_serial_sequence('event', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM event), false)"
+        )
+    return count
+
+
+def _reflected(connection: Connection) -> list[sqlalchemy.Table]:
+    metadata = sqlalchemy.MetaData()
+    metadata.reflect(connection)
+    return [table for table in metadata.sorted_tables if table.name not in ("alembic_version", "sqlite_sequence")]
+
+
+def _ordered(table: sqlalchemy.Table, rows: Iterable[Any]) -> Iterable[Any]:
+    """Put parents before children in the one table that refers to itself."""
+    if table.name != model.MediaPool.__tablename__:
+        return rows
+    children: dict[Any, list[Any]] = {}
+    for row in rows:
+        children.setdefault(row.parent_id, []).append(row)
+    ordered: list[Any] = []
+    waiting = [None]
+    while waiting:
+        group = children.get(waiting.pop(0), [])
+        ordered += group
+        waiting += [row.id for row in group]
+    return ordered
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        value = value.bytes
+    return {"bytes": bytes(value).hex()} if isinstance(value, (bytes, memoryview)) else value
+
+
+def _native(value: Any, column: "sqlalchemy.Column[Any] | None") -> Any:
+    if not isinstance(value, dict):
+        return value
+    try:
+        data = bytes.fromhex(value["bytes"])
+        return uuid.UUID(bytes=data) if column is not None and isinstance(column.type, sqlalchemy.Uuid) else data
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidParameterError(f"{value!r} is no value of a catalogue") from error
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InvalidParameterError("the file is no export of a catalogue, or was cut short") from error

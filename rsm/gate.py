@@ -1,0 +1,161 @@
+"""The write gate of an SQLite catalogue: an OS lock on a file beside it, fair between processes and bounded in time.
+
+It owns the gate file and is the only module that opens it: POSIX locks go away when a process closes any descriptor of
+the file. It never touches the catalogue. The kernel frees the lock when the holder dies, so nothing here needs a clock
+or a process number.
+
+Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile meanwhile, so a
+process that leaves the gate and comes straight back queues behind those who were there before; byte 2 shows that
+an upgrade runs. A blocking wait has no
+time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in this process,
+and lets go by itself when nobody does.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+_TURNSTILE, _GATE, _UPGRADE = 0, 1, 2
+
+
+class GateTimeoutError(Exception):
+    """The gate was not free within the time given."""
+
+
+class _Waiter:
+    """One blocking wait for the gate, done by a thread of its own."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._settled = threading.Event()
+        self._lock = threading.Lock()
+        self._wanted = True
+        self.finished = False
+        self.error: OSError | None = None
+        threading.Thread(target=self._wait, name="rsm-gate", daemon=True).start()
+
+    def _wait(self) -> None:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _TURNSTILE)
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _GATE)
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _TURNSTILE)
+        except OSError as error:
+            self.error = error
+        with self._lock:
+            self.finished = True
+            if self.error is None and not self._wanted:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+                self.error = InterruptedError("nobody waited any more")
+        self._settled.set()
+
+    def adopt(self) -> bool:
+        """Ask for the gate this wait will bring; False if it is over and was given back."""
+        with self._lock:
+            self._wanted = not self.finished
+            return self._wanted
+
+    def outcome(self, seconds: float) -> bool:
+        """Wait; True if the gate is ours, False if the time is over and the wait goes on without us."""
+        self._settled.wait(seconds)
+        with self._lock:
+            self._wanted = self.finished
+            return self.finished
+
+
+class Gate:
+    """The gate of one catalogue in this process; threads queue on an ordinary lock before the OS lock."""
+
+    def __init__(self, path: str, mode: int) -> None:
+        """Open or make the gate file with the catalogue's own permission bits.
+
+        Raises:
+            OSError: it cannot be opened for writing.
+        """
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode & 0o666)
+        self._threads = threading.Lock()
+        self._waiter: _Waiter | None = None
+        self._upgrades = 0
+
+    @contextlib.contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Hold the gate for the body.
+
+        Raises:
+            GateTimeoutError: it was not free within `seconds`.
+            OSError: the lock itself failed.
+        """
+        until = time.monotonic() + seconds
+        if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
+            raise GateTimeoutError
+        try:
+            self._lock(until)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+        finally:
+            self._threads.release()
+
+    def _lock(self, until: float) -> None:
+        if self._waiter is None or not self._waiter.adopt():
+            self._waiter = None
+            if self._lock_at_once():
+                return
+            self._waiter = _Waiter(self._descriptor)
+        if not self._waiter.outcome(max(0.0, until - time.monotonic())):
+            raise GateTimeoutError
+        waiter, self._waiter = self._waiter, None
+        if waiter.error is not None:
+            raise waiter.error
+
+    def _lock_at_once(self) -> bool:
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _TURNSTILE)
+        except (BlockingIOError, PermissionError):
+            return False
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _GATE)
+        except (BlockingIOError, PermissionError):
+            return False
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _TURNSTILE)
+        return True
+
+    @contextlib.contextmanager
+    def upgrade_mark(self) -> Iterator[None]:
+        """Show other processes, for as long as the body runs, that the catalogue is being upgraded."""
+        with contextlib.suppress(BlockingIOError, PermissionError):  # someone else shows it already
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _UPGRADE)
+        self._upgrades += 1
+        try:
+            yield
+        finally:
+            self._upgrades -= 1
+            if not self._upgrades:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _UPGRADE)
+
+    def upgrade_is_marked(self) -> bool:
+        """Tell whether any process shows the upgrade mark."""
+        if self._upgrades:
+            return True
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _UPGRADE)
+        except (BlockingIOError, PermissionError):
+            return True
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _UPGRADE)
+        return False
+
+    def close(self) -> None:
+        """Close the gate file, and with it every lock this process holds on it.
+
+        While a wait that was given up is still in the queue the file stays open: its number must not come to name
+        another file under a lock call.
+        """
+        if self._waiter is None or self._waiter.finished:
+            os.close(self._descriptor)

@@ -1,0 +1,104 @@
+"""What every group of a session's calls shares: references, type checks, and reading lists page by page."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from rsm import values
+from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.db import Transaction
+from rsm.errors import InvalidParameterError
+from rsm.security import Caller
+from rsm.services import objects
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PoolLike = values.MediaPool | uuid.UUID | str
+MediumLike = values.PhysicalMedium | uuid.UUID | str
+TypeLike = values.MediaType | uuid.UUID | str
+LibraryLike = values.Library | uuid.UUID | str
+ObjectLike = values.Value | uuid.UUID | str
+
+PAGE = 5_000
+NO_ID = uuid.UUID(int=0)
+
+
+class Keep:
+    """The default of an argument that None means something for."""
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP = Keep()
+
+
+class Runner(Protocol):
+    """What a group of calls needs of its session."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls."""
+
+    def write(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Run a service in a write transaction."""
+
+    def read(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Run a service on a snapshot."""
+
+
+def check_types(arguments: dict[str, Any], *expected: type, optional: bool = False) -> None:
+    """Refuse arguments of a wrong Python type; a bool is no number (TypeError)."""
+    for name, value in arguments.items():
+        if value is None and optional:
+            continue
+        wrong_bool = isinstance(value, bool) and bool not in expected
+        if not isinstance(value, expected) or wrong_bool:
+            names = " or ".join(kind.__name__ for kind in expected)
+            raise TypeError(f"{name} must be {names}, not {type(value).__name__}")
+
+
+def reference(value: Any, name: str, *kinds: type[values.Value]) -> objects.Reference:
+    """Return the id or text that an argument refers by (TypeError)."""
+    if isinstance(value, (uuid.UUID, str)):
+        return value
+    if kinds and isinstance(value, kinds):
+        return value.id
+    names = ", ".join([kind.__name__ for kind in kinds] + ["UUID", "str"])
+    raise TypeError(f"{name} must be one of {names}, not {type(value).__name__}")
+
+
+def known_kind(kind: Any) -> Kind:
+    """Return the kind of object (TypeError, InvalidParameterError)."""
+    check_types({"kind": kind}, int)
+    try:
+        return Kind(kind)
+    except ValueError:
+        raise InvalidParameterError(f"{kind} is no kind of object") from None
+
+
+class Noun:
+    """One group of a session's calls."""
+
+    def __init__(self, session: Runner) -> None:
+        self.session = session
+
+    @property
+    def caller(self) -> Caller:
+        return self.session.caller
+
+    def pages(self, kind: Kind, container: objects.Reference | None, container_kind: Kind | None) -> list[Any]:
+        """Return what may be read of all objects of a kind, page by page, each page its own snapshot."""
+        inside = self.container_id(container, container_kind)
+        found: list[Any] = []
+        after: uuid.UUID | None = NO_ID
+        while after is not None:
+            page, after = self.session.read(objects.list_values, self.caller, kind, inside, after, PAGE)
+            found += page
+        return found
+
+    def container_id(self, container: objects.Reference | None, kind: Kind | None) -> uuid.UUID | None:
+        if container is None or isinstance(container, uuid.UUID):
+            return container
+        assert kind is not None, "a container by name is of one kind"
+        return self.session.read(objects.existing, kind, container)

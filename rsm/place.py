@@ -1,0 +1,92 @@
+"""Where a catalogue lives: its URL, its file, and the file systems that cannot hold one.
+
+It makes the empty file, with the right permissions, and never opens a database.
+"""
+
+import contextlib
+import os
+import re
+import stat
+from pathlib import Path
+
+import sqlalchemy
+from sqlalchemy.engine import URL, make_url
+
+from rsm.errors import DatabaseFailureError, InvalidParameterError
+
+_NETWORK_FILE_SYSTEMS = re.compile(r"^(nfs\d*|cifs|smb\d*|smbfs|9p|fuse(\..*)?|fuseblk|ceph|glusterfs|afs|lustre)$")
+
+
+def default_path() -> Path:
+    """Return where the catalogue is when nobody says: the machine's if there or for uid 0, else the user's."""
+    shared = Path("/var/lib/rsm/rsm.db")
+    if shared.exists() or os.geteuid() == 0:
+        return shared
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "rsm" / "rsm.db"
+
+
+def parse_url(database: str) -> URL:
+    """Return the URL of a catalogue given as URL or as path.
+
+    Raises:
+        InvalidParameterError: it is no URL of SQLite or PostgreSQL, names no file, or no readable text.
+    """
+    if not database or any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in database):
+        raise InvalidParameterError("a catalogue is a path, sqlite:///path or postgresql://user@host/name")
+    if "://" not in database:
+        return URL.create("sqlite", database=os.path.abspath(database))
+    try:
+        url = make_url(database)
+        backend = url.get_backend_name()
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise InvalidParameterError("the catalogue's URL cannot be understood") from error
+    if backend == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise InvalidParameterError("a catalogue in memory cannot be shared: give sqlite:/// and a path")
+        return URL.create("sqlite", database=os.path.abspath(url.database))
+    if backend == "postgresql":
+        return url
+    raise InvalidParameterError(f"{backend} is not supported: use sqlite:///path or postgresql://user@host/name")
+
+
+def check_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """Refuse a place whose locks do not hold between programs.
+
+    Raises:
+        DatabaseFailureError: the directory is on NFS, SMB, 9p or FUSE.
+    """
+    try:
+        device = os.stat(path).st_dev
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in lines:
+        fields = line.split()
+        if len(fields) > 6 and fields[2] == wanted and "-" in fields[6:]:
+            kind = fields[fields.index("-", 6) + 1]
+            if _NETWORK_FILE_SYSTEMS.match(kind):
+                raise DatabaseFailureError(
+                    f"{path} is on {kind}, where locks cannot be trusted: keep the catalogue on a local disk, or use"
+                    " PostgreSQL (postgresql://user@host/name)"
+                )
+
+
+def make_file(path: Path) -> None:
+    """Make an empty catalogue file that only its owner may read, before SQLite sees it; leave one that is there.
+
+    Raises:
+        DatabaseFailureError: the directory cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_file_system(path.parent)
+        shared = path.parent.stat().st_mode & stat.S_ISGID
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            if shared:
+                os.fchmod(descriptor, 0o660)
+            os.close(descriptor)
+    except OSError as error:
+        raise DatabaseFailureError(f"cannot make {path}: {error.strerror}") from error

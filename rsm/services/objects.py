@@ -1,0 +1,576 @@
+"""Finding, listing and reading objects of every kind.
+
+It needs no right for listing and finding; reading an object needs its right. It never changes anything.
+"""
+
+import enum
+import socket
+import types
+import typing
+import uuid
+from dataclasses import fields
+from functools import cache, lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, func, literal, select, union_all
+from sqlalchemy.orm import aliased
+
+from rsm import values
+from rsm.constants import (
+    NTMS_ALLOCATE_FROMSCRATCH,
+    NTMS_DEALLOCATE_TOSCRATCH,
+    NULL_GUID,
+    NtmsPoolType,
+)
+from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.db import Transaction
+from rsm.errors import InvalidParameterError, ObjectNotFoundError
+from rsm.model import (
+    TABLE_OF_KIND,
+    Changer,
+    DevicePath,
+    Door,
+    Drive,
+    Id,
+    Library,
+    LibraryMediaType,
+    LibraryRequest,
+    LogicalMedium,
+    MediaPool,
+    MediaType,
+    Object,
+    PhysicalMedium,
+    Port,
+    Side,
+    Slot,
+    Text,
+)
+from rsm.security import GUARD_KINDS, SCOPE_OF_KIND, Caller, Scope, allows, need, passes_everything
+from rsm.services import access
+from rsm.services.names import SEPARATOR, join_path, parse_path
+
+Reference = uuid.UUID | str
+
+VALUE_OF_KIND: dict[Kind, type[values.Value]] = {
+    Kind.NTMS_CHANGER: values.Changer,
+    Kind.NTMS_CHANGER_TYPE: values.ChangerType,
+    Kind.NTMS_COMPUTER: values.Computer,
+    Kind.NTMS_DRIVE: values.Drive,
+    Kind.NTMS_DRIVE_TYPE: values.DriveType,
+    Kind.NTMS_IEDOOR: values.Door,
+    Kind.NTMS_IEPORT: values.Port,
+    Kind.NTMS_LIBRARY: values.Library,
+    Kind.NTMS_LIBREQUEST: values.LibraryRequest,
+    Kind.NTMS_LOGICAL_MEDIA: values.LogicalMedium,
+    Kind.NTMS_MEDIA_POOL: values.MediaPool,
+    Kind.NTMS_MEDIA_TYPE: values.MediaType,
+    Kind.NTMS_PARTITION: values.Side,
+    Kind.NTMS_PHYSICAL_MEDIA: values.PhysicalMedium,
+    Kind.NTMS_STORAGESLOT: values.Slot,
+    Kind.NTMS_OPREQUEST: values.OperatorRequest,
+}
+
+_HEADER = ("id", "name", "description", "created", "modified", "enabled", "operational_state")
+_ID = bindparam("id", type_=Id())
+_Parent = aliased(MediaPool)
+_host = socket.gethostname()
+
+# Values
+
+
+def _count(table: Any, *criteria: Any) -> ColumnElement[int]:
+    return select(func.count()).select_from(table).where(*criteria).correlate_except(table).scalar_subquery()
+
+
+def _lowest(table: Any) -> ColumnElement[int]:
+    lowest = select(func.min(table.number)).where(table.library_id == Library.id).correlate(Library).scalar_subquery()
+    return func.coalesce(lowest, 0)
+
+
+def _slot_flagged(flag: Any) -> ColumnElement[uuid.UUID]:
+    return select(Slot.id).where(Slot.library_id == Library.id, flag).correlate(Library).scalar_subquery()
+
+
+def _path_of(device: Any) -> ColumnElement[str]:
+    mine = select(DevicePath.path).where(
+        DevicePath.device_id == device.id, DevicePath.host == bindparam("host", type_=Text())
+    )
+    return func.coalesce(mine.correlate(device).scalar_subquery(), "")
+
+
+def _library_columns() -> dict[str, Any]:
+    counted: dict[str, Any] = {"drive": Drive, "slot": Slot, "door": Door, "port": Port, "changer": Changer}
+    columns: dict[str, Any] = {
+        "cleaner_slot": _slot_flagged(Slot.cleaner == 1),
+        "default_cleaner_slot": _slot_flagged(Slot.cleaner_default == 1),
+        "media": _count(PhysicalMedium, PhysicalMedium.library_id == Library.id),
+        "media_types": _count(LibraryMediaType, LibraryMediaType.library_id == Library.id),
+        "requests": _count(LibraryRequest, LibraryRequest.library_id == Library.id),
+    }
+    for name, table in counted.items():
+        columns[f"first_{name}"] = _lowest(table)
+        columns[f"{name}s"] = _count(table, table.library_id == Library.id)
+    return columns
+
+
+_MOUNTED_SIDE = (
+    select(Side.id)
+    .where(Side.medium_id == PhysicalMedium.id, Side.mounted == 1)
+    .correlate(PhysicalMedium)
+    .scalar_subquery()
+)
+_LOADED_SIDE = (
+    select(Side.id)
+    .join(PhysicalMedium, PhysicalMedium.id == Side.medium_id)
+    .where(PhysicalMedium.drive_id == Drive.id, Side.mounted == 1)
+    .correlate(Drive)
+    .scalar_subquery()
+)
+
+# What a field of a value is, where it is not simply the column of that name or of that name with `_id`.
+_COLUMNS: dict[Kind, dict[str, Any]] = {
+    Kind.NTMS_LIBRARY: _library_columns(),
+    Kind.NTMS_CHANGER: {"path": _path_of(Changer)},
+    Kind.NTMS_DRIVE: {"path": _path_of(Drive), "loaded_side": _LOADED_SIDE},
+    Kind.NTMS_MEDIA_POOL: {
+        "path": literal("", Text()),
+        "media_type": MediaPool.media_type_id,
+        "parent": case((_Parent.pool_type == int(NtmsPoolType.NTMS_POOLTYPE_UNKNOWN), None), else_=_Parent.id),
+        "allocate_from_free": MediaPool.allocation_policy == int(NTMS_ALLOCATE_FROMSCRATCH),
+        "deallocate_to_free": MediaPool.deallocation_policy == int(NTMS_DEALLOCATE_TOSCRATCH),
+        "physical_media": _count(PhysicalMedium, PhysicalMedium.pool_id == MediaPool.id),
+        "logical_media": select(func.count(LogicalMedium.id))
+        .select_from(Side)
+        .join(LogicalMedium, LogicalMedium.side_id == Side.id)
+        .where(Side.pool_id == MediaPool.id)
+        .correlate(MediaPool)
+        .scalar_subquery(),
+        "pools": select(func.count())
+        .select_from(child := aliased(MediaPool))
+        .where(child.parent_id == MediaPool.id)
+        .correlate(MediaPool)
+        .scalar_subquery(),
+    },
+    Kind.NTMS_PHYSICAL_MEDIA: {
+        "location": func.coalesce(PhysicalMedium.slot_id, PhysicalMedium.drive_id, PhysicalMedium.port_id),
+        "location_type": case(
+            (PhysicalMedium.drive_id.is_not(None), int(Kind.NTMS_DRIVE)),
+            (PhysicalMedium.port_id.is_not(None), int(Kind.NTMS_IEPORT)),
+            else_=int(Kind.NTMS_STORAGESLOT),
+        ),
+        "sides": _count(Side, Side.medium_id == PhysicalMedium.id),
+        "mounted_side": _MOUNTED_SIDE,
+    },
+    Kind.NTMS_PARTITION: {
+        "logical_medium": select(LogicalMedium.id)
+        .where(LogicalMedium.side_id == Side.id)
+        .correlate(Side)
+        .scalar_subquery()
+    },
+    Kind.NTMS_LOGICAL_MEDIA: {"pool": Side.pool_id, "side": LogicalMedium.side_id, "sides": literal(1)},
+    Kind.NTMS_LIBREQUEST: {"user": LibraryRequest.user_name, "computer": LibraryRequest.computer_name},
+}
+_COLUMNS[Kind.NTMS_OPREQUEST] = {
+    "user": TABLE_OF_KIND[Kind.NTMS_OPREQUEST].user_name,
+    "computer": TABLE_OF_KIND[Kind.NTMS_OPREQUEST].computer_name,
+}
+
+
+def _column(kind: Kind, name: str) -> Any:
+    table = TABLE_OF_KIND[kind]
+    known = _COLUMNS.get(kind, {}).get(name)
+    return known if known is not None else getattr(table, f"{name}_id", None) or getattr(table, name)
+
+
+@cache
+def _select_values(kind: Kind) -> Select[Any]:
+    columns = [_column(kind, field.name).label(field.name) for field in fields(VALUE_OF_KIND[kind])]
+    statement = select(*columns).select_from(TABLE_OF_KIND[kind])
+    if kind is Kind.NTMS_MEDIA_POOL:
+        statement = statement.outerjoin(_Parent, _Parent.id == MediaPool.parent_id)
+    elif kind is Kind.NTMS_LOGICAL_MEDIA:
+        statement = statement.join(Side, Side.id == LogicalMedium.side_id)
+    return statement
+
+
+@cache
+def _select_value(kind: Kind) -> Select[Any]:
+    return _select_values(kind).where(TABLE_OF_KIND[kind].id == _ID)
+
+
+@cache
+def _converters(kind: Kind) -> dict[str, Any]:
+    """Return what turns a column into the field's own type, for the fields where the driver does not."""
+    converters: dict[str, Any] = {}
+    for name, hint in typing.get_type_hints(VALUE_OF_KIND[kind]).items():
+        if isinstance(hint, type) and issubclass(hint, (enum.Enum, bool)):
+            converters[name] = hint
+        elif isinstance(hint, types.UnionType) and uuid.UUID in typing.get_args(hint):
+            # an expression over ids (coalesce, case) keeps the bytes of SQLite
+            converters[name] = lambda value: uuid.UUID(bytes=value) if isinstance(value, bytes) else value
+    if kind is Kind.NTMS_PHYSICAL_MEDIA:
+        converters["sequence_number"] = sequence_text
+    return converters
+
+
+def sequence_text(number: int) -> str:
+    """Return a sequence number as a person writes it on the cartridge."""
+    return f"{number:06d}"
+
+
+def _values(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
+    converters = _converters(kind)
+    paths = pool_paths(transaction, [row.id for row in rows]) if kind is Kind.NTMS_MEDIA_POOL else {}
+    made = []
+    for row in rows:
+        known = row._asdict()
+        for name, converter in converters.items():
+            known[name] = converter(known[name])
+        if kind is Kind.NTMS_MEDIA_POOL:
+            known["path"] = paths[row.id]
+        made.append(VALUE_OF_KIND[kind](**known))
+    return made
+
+
+def _parameters(kind: Kind) -> dict[str, Any]:
+    return {"host": _host} if kind in (Kind.NTMS_DRIVE, Kind.NTMS_CHANGER) else {}
+
+
+def read_value(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> Any:
+    """Return an object without asking for any right.
+
+    Raises:
+        ObjectNotFoundError: there is no object of this kind and id.
+    """
+    rows = transaction.rows(_select_value(kind), id=object_id, **_parameters(kind))
+    if not rows:
+        raise ObjectNotFoundError(f"there is no {spoken(kind)} with id {object_id}")
+    return _values(transaction, kind, rows)[0]
+
+
+def read_object(transaction: Transaction, caller: Caller, kind: Kind, reference: Reference) -> Any:
+    """Return what the catalogue says of an object (GetNtmsObjectInformation; MS-RSMP 3.2.5.2.6).
+
+    Raises:
+        ObjectNotFoundError: there is no object of this kind and id or name.
+        AccessDeniedError: no use right on its guard.
+    """
+    object_id = existing(transaction, kind, reference)
+    access.require(transaction, caller, "GetNtmsObjectInformation", kind, object_id)
+    return read_value(transaction, kind, object_id)
+
+
+def spoken(kind: Kind) -> str:
+    """Return the everyday word for a kind of object."""
+    return SPOKEN.get(kind, kind.name)
+
+
+SPOKEN = {
+    Kind.NTMS_CHANGER: "changer",
+    Kind.NTMS_CHANGER_TYPE: "changer type",
+    Kind.NTMS_COMPUTER: "computer",
+    Kind.NTMS_DRIVE: "drive",
+    Kind.NTMS_DRIVE_TYPE: "drive type",
+    Kind.NTMS_IEDOOR: "door",
+    Kind.NTMS_IEPORT: "port",
+    Kind.NTMS_LIBRARY: "library",
+    Kind.NTMS_LIBREQUEST: "library request",
+    Kind.NTMS_LOGICAL_MEDIA: "logical medium",
+    Kind.NTMS_MEDIA_POOL: "media pool",
+    Kind.NTMS_MEDIA_TYPE: "media type",
+    Kind.NTMS_PARTITION: "side",
+    Kind.NTMS_PHYSICAL_MEDIA: "cartridge",
+    Kind.NTMS_STORAGESLOT: "slot",
+    Kind.NTMS_OPREQUEST: "operator request",
+}
+
+# Pool paths
+
+
+@lru_cache(maxsize=64)
+def pool_at(depth: int) -> ColumnElement[uuid.UUID]:
+    """Return the id of the pool whose levels are the parameters level_0, level_1, …; depth 0 is the root."""
+    above = aliased(MediaPool)
+    statement = select(above.id).where(above.parent_id.is_(None))
+    for level in range(depth):
+        below = aliased(MediaPool)
+        named = and_(below.parent_id == above.id, below.name == bindparam(f"level_{level}", type_=Text()))
+        statement = statement.join(below, named).with_only_columns(below.id)
+        above = below
+    return statement.scalar_subquery()
+
+
+def pool_criterion(reference: Reference) -> tuple[int | None, dict[str, Any]]:
+    """Return the depth for `pool_at`, None for an id, and the parameters that go with it.
+
+    Raises:
+        InvalidNameError: the path is not well formed.
+    """
+    if isinstance(reference, uuid.UUID):
+        return None, {"id": reference}
+    levels = parse_path(reference)
+    return len(levels), {f"level_{number}": level for number, level in enumerate(levels)}
+
+
+def path_column(pool_id: Any) -> ColumnElement[str]:
+    """Return the full name of the pool with this id, built from it upwards."""
+    start = aliased(MediaPool)
+    first = select(
+        start.parent_id.label("parent_id"),
+        (literal(SEPARATOR, Text()) + start.name).label("path"),
+        literal(1).label("depth"),
+    ).where(start.id == pool_id)
+    if not isinstance(pool_id, BindParameter):
+        first = first.correlate(MediaPool)
+    above = first.cte("above", recursive=True, nesting=True)
+    parent = aliased(MediaPool)
+    above = above.union_all(
+        select(parent.parent_id, literal(SEPARATOR, Text()) + parent.name + above.c.path, above.c.depth + 1)
+        .join(above, above.c.parent_id == parent.id)
+        .where(parent.parent_id.is_not(None))
+    )
+    return select(above.c.path).order_by(above.c.depth.desc()).limit(1).scalar_subquery()
+
+
+_PATH = select(path_column(_ID).label("path"))
+_TREE = select(MediaPool.id, MediaPool.parent_id, MediaPool.name)
+
+
+def pool_path(transaction: Transaction, pool_id: uuid.UUID) -> str | None:
+    """Return the full name of a pool, None if there is no such pool."""
+    path: str | None = transaction.row(_PATH, id=pool_id).path
+    return path
+
+
+def pool_paths(transaction: Transaction, pool_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the full names of these pools; the whole tree is read once for more than one."""
+    if len(pool_ids) == 1:
+        return {pool_ids[0]: pool_path(transaction, pool_ids[0]) or SEPARATOR}
+    tree = {row.id: row for row in transaction.rows(_TREE)}
+    paths = {}
+    for pool_id in pool_ids:
+        levels, row, seen = [], tree.get(pool_id), set()
+        while row is not None and row.parent_id is not None and row.id not in seen:
+            seen.add(row.id)
+            levels.append(row.name)
+            row = tree.get(row.parent_id)
+        paths[pool_id] = join_path(levels[::-1])
+    return paths
+
+
+# Finding
+
+_KIND = select(Object.kind).where(Object.id == _ID)
+
+
+def kind_of(transaction: Transaction, object_id: uuid.UUID) -> Kind | None:
+    """Return the kind of thing an id names, None if nothing."""
+    row = transaction.row(_KIND, id=object_id)
+    return None if row is None else Kind(row.kind)
+
+
+@cache
+def _select_named(kind: Kind) -> Select[Any]:
+    table = TABLE_OF_KIND[kind]
+    text = bindparam("text", type_=Text())
+    if kind is Kind.NTMS_PHYSICAL_MEDIA:
+        barcode = select(table.id).where(table.barcode == text, table.barcode != "")
+        return select(union_all(barcode, select(table.id).where(table.name == text)).subquery().c.id).distinct()
+    return select(table.id).where(table.name == text).order_by(table.id).limit(2)
+
+
+@cache
+def _select_exists(kind: Kind) -> Select[Any]:
+    return select(TABLE_OF_KIND[kind].id).where(TABLE_OF_KIND[kind].id == _ID)
+
+
+@lru_cache(maxsize=64)
+def _select_pool_at(depth: int) -> Select[Any]:
+    return select(MediaPool.id).where(MediaPool.id == pool_at(depth))
+
+
+def find(transaction: Transaction, kind: Kind, reference: Reference) -> uuid.UUID | None:
+    """Return the id of the one object of this kind with that id, name, bar code or path; None if there is none.
+
+    Raises:
+        InvalidNameError: a pool path is not well formed.
+        InvalidParameterError: several objects have that name.
+    """
+    if isinstance(reference, uuid.UUID):
+        return reference if transaction.row(_select_exists(kind), id=reference) is not None else None
+    if kind is Kind.NTMS_MEDIA_POOL:
+        depth, parameters = pool_criterion(reference)
+        assert depth is not None
+        row = transaction.row(_select_pool_at(depth), **parameters)
+        return None if row is None else row.id
+    rows = transaction.rows(_select_named(kind), text=reference)
+    if len(rows) > 1:
+        raise InvalidParameterError(f"more than one {spoken(kind)} is called {reference!a}: use its id")
+    return rows[0].id if rows else None
+
+
+def existing(transaction: Transaction, kind: Kind, reference: Reference) -> uuid.UUID:
+    """Return the id as `find`, or refuse.
+
+    Raises:
+        ObjectNotFoundError: there is no such object.
+    """
+    found = find(transaction, kind, reference)
+    if found is None:
+        with_what = f"with id {reference}" if isinstance(reference, uuid.UUID) else f"called {reference!a}"
+        raise ObjectNotFoundError(f"there is no {spoken(kind)} {with_what}")
+    return found
+
+
+# Listing
+
+_CONTAINER = bindparam("container", type_=Id())
+_AFTER = bindparam("after", type_=Id())
+_LIBRARY_HOLDS = (
+    Kind.NTMS_CHANGER,
+    Kind.NTMS_DRIVE,
+    Kind.NTMS_IEDOOR,
+    Kind.NTMS_IEPORT,
+    Kind.NTMS_LIBREQUEST,
+    Kind.NTMS_PHYSICAL_MEDIA,
+    Kind.NTMS_STORAGESLOT,
+)
+# How an object of the first kind lies in a container of the second (EnumerateNtmsObject).
+_HOLDS: dict[tuple[Kind, Kind], Any] = {
+    **{(kind, Kind.NTMS_LIBRARY): TABLE_OF_KIND[kind].library_id == _CONTAINER for kind in _LIBRARY_HOLDS},
+    (Kind.NTMS_MEDIA_TYPE, Kind.NTMS_LIBRARY): MediaType.id.in_(
+        select(LibraryMediaType.media_type_id).where(LibraryMediaType.library_id == _CONTAINER)
+    ),
+    (Kind.NTMS_MEDIA_POOL, Kind.NTMS_MEDIA_POOL): MediaPool.parent_id == _CONTAINER,
+    (Kind.NTMS_PHYSICAL_MEDIA, Kind.NTMS_MEDIA_POOL): PhysicalMedium.pool_id == _CONTAINER,
+    (Kind.NTMS_PARTITION, Kind.NTMS_MEDIA_POOL): Side.pool_id == _CONTAINER,
+    (Kind.NTMS_PARTITION, Kind.NTMS_PHYSICAL_MEDIA): Side.medium_id == _CONTAINER,
+    (Kind.NTMS_PARTITION, Kind.NTMS_LOGICAL_MEDIA): Side.id.in_(
+        select(LogicalMedium.side_id).where(LogicalMedium.id == _CONTAINER)
+    ),
+    (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_PARTITION): LogicalMedium.side_id == _CONTAINER,
+    (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_MEDIA_POOL): LogicalMedium.side_id.in_(
+        select(Side.id).where(Side.pool_id == _CONTAINER)
+    ),
+}
+_TOP_LEVEL = MediaPool.parent_id.in_(select(_Parent.id).where(_Parent.parent_id.is_(None)))
+
+
+@cache
+def _select_listed(kind: Kind, container_kind: Kind | None, whole: bool) -> Select[Any]:
+    table = TABLE_OF_KIND[kind]
+    statement = _select_values(kind) if whole else select(table.id)
+    if container_kind is not None:
+        statement = statement.where(_HOLDS[kind, container_kind])
+    elif kind is Kind.NTMS_MEDIA_POOL:
+        statement = statement.where(_TOP_LEVEL)
+    return statement.where(table.id > _AFTER).order_by(table.id).limit(bindparam("most"))
+
+
+_ROOT = select(MediaPool.id).where(MediaPool.parent_id.is_(None))
+
+
+def root_pool(transaction: Transaction) -> uuid.UUID:
+    """Return the id of the hidden root pool."""
+    root: uuid.UUID = transaction.row(_ROOT).id
+    return root
+
+
+def check_container(transaction: Transaction, kind: Kind, container: uuid.UUID | None) -> Kind | None:
+    """Return the kind of a container that may hold objects of `kind`.
+
+    Raises:
+        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
+        ObjectNotFoundError: the container is not on record.
+    """
+    if kind not in TABLE_OF_KIND:
+        raise InvalidParameterError(f"{kind!r} is no kind of object that can be listed")
+    if container is None:
+        return None
+    container_kind = kind_of(transaction, container)
+    if container_kind is None:
+        raise ObjectNotFoundError(f"there is no container with id {container}")
+    if (kind, container_kind) not in _HOLDS:
+        raise InvalidParameterError(f"a {spoken(container_kind)} holds no {spoken(kind)}")
+    return container_kind
+
+
+def list_page(
+    transaction: Transaction, kind: Kind, container: uuid.UUID | None, after: uuid.UUID, most: int
+) -> list[uuid.UUID]:
+    """Return at most `most` ids above `after` of the objects of a kind in a container, in the order of ids.
+
+    None as container is the whole system, for pools the top level (EnumerateNtmsObject; MS-RSMP 3.2.5.2.8).
+
+    Raises:
+        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
+        ObjectNotFoundError: the container is not on record.
+    """
+    container_kind = check_container(transaction, kind, container)
+    statement = _select_listed(kind, container_kind, False)
+    parameters = {} if container is None else {"container": container}
+    return [row.id for row in transaction.rows(statement, after=after, most=most, **parameters)]
+
+
+def list_values(
+    transaction: Transaction, caller: Caller, kind: Kind, container: uuid.UUID | None, after: uuid.UUID, most: int
+) -> tuple[list[Any], uuid.UUID | None]:
+    """Return what the catalogue says of the objects on one page of `list_page`, and the last id if more may follow.
+
+    Objects that the caller may not read are left out; `list_page` names them all the same.
+
+    Raises:
+        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
+        ObjectNotFoundError: the container is not on record.
+    """
+    container_kind = check_container(transaction, kind, container)
+    statement = _select_listed(kind, container_kind, True)
+    parameters = {} if container is None else {"container": container}
+    rows = transaction.rows(statement, after=after, most=most, **parameters, **_parameters(kind))
+    last = rows[-1].id if len(rows) == most else None
+    return readable(transaction, caller, kind, _values(transaction, kind, rows)), last
+
+
+def readable(transaction: Transaction, caller: Caller, kind: Kind, found: list[Any]) -> list[Any]:
+    """Return the values whose guard lets the caller read them; each guard is looked at once."""
+    rights = need("GetNtmsObjectInformation", transaction.policy.access_era).on(kind)
+    if not rights or not found or passes_everything(caller, transaction.policy):
+        return found
+    verdicts: dict[uuid.UUID, bool] = {}
+    kept = []
+    for value in found:
+        guarding = _guarding(kind, value)
+        if guarding not in verdicts:
+            guard = access.read_guard(transaction, kind, value.id)
+            verdicts[guarding] = guard is not None and allows(caller, transaction.policy, guard, rights)
+        if verdicts[guarding]:
+            kept.append(value)
+    return kept
+
+
+def _guarding(kind: Kind, value: Any) -> uuid.UUID:
+    scope = SCOPE_OF_KIND[kind]
+    if kind in GUARD_KINDS or scope is Scope.COMPUTER:
+        return NULL_GUID if scope is Scope.COMPUTER else value.id
+    guarding: uuid.UUID = value.pool if scope is Scope.POOL else value.library
+    return guarding
+
+
+_ALL_POOLS = _select_values(Kind.NTMS_MEDIA_POOL).where(MediaPool.parent_id.is_not(None))
+
+
+def list_tree(transaction: Transaction, caller: Caller, top: uuid.UUID | None) -> list[values.MediaPool]:
+    """Return every pool below `top`, or of the whole tree, parents before children, siblings by name.
+
+    Pools that the caller may not read are left out, those below them are not.
+    """
+    pools = _values(transaction, Kind.NTMS_MEDIA_POOL, transaction.rows(_ALL_POOLS))
+    children: dict[uuid.UUID | None, list[values.MediaPool]] = {}
+    for pool in sorted(pools, key=lambda pool: pool.name):
+        children.setdefault(pool.parent, []).append(pool)
+    ordered: list[values.MediaPool] = []
+    waiting = children.get(top, [])[::-1]
+    while waiting:
+        ordered.append(pool := waiting.pop())
+        waiting += children.get(pool.id, [])[::-1]
+    return readable(transaction, caller, Kind.NTMS_MEDIA_POOL, ordered)

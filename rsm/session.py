@@ -1,0 +1,246 @@
+"""The Pythonic face: connect() and Session. Each call is one transaction, retried where the server asks for it.
+
+It checks Python types, opens the transaction, calls one service and returns plain values. It decides nothing itself.
+A Session serves all threads of its process and is dead in the child of a fork.
+"""
+
+import contextlib
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Concatenate, ParamSpec, TypeVar
+
+from rsm import db, place, schema
+from rsm.db import Transaction
+from rsm.errors import (
+    DatabaseFailureError,
+    DatabaseFullError,
+    InvalidHandleError,
+    InvalidOperationError,
+    InvalidParameterError,
+    NotConnectedError,
+    RsmError,
+)
+from rsm.nouns.base import check_types
+from rsm.nouns.media import Media, MediaTypes
+from rsm.nouns.objects import AccessControl, Events, Objects
+from rsm.nouns.pools import Pools
+from rsm.security import Caller, check_caller, need
+from rsm.services import access
+from rsm.services.names import check_application, check_description
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ATTEMPTS = 3
+# Calls whose documented results have no ERROR_DATABASE_FULL, and those that do have ERROR_NOT_CONNECTED.
+_WITHOUT_FULL = frozenset({"delete_pool", "write_attribute", "switch_object"})
+_WITH_NOT_CONNECTED = frozenset({"read_attribute", "write_attribute"})
+
+
+def connect(
+    database: str | os.PathLike[str] | None = None,
+    *,
+    application: str | None = None,
+    caller: Caller | None = None,
+    upgrade: bool = False,
+    worker: bool = True,
+    busy_timeout_ms: int = 30_000,
+) -> "Session":
+    """Open a session on a catalogue; a missing or empty one is created.
+
+    `database` is a URL or path, None for $RSM_DATABASE or the usual place. `caller` None is the user the process runs
+    as. `upgrade` brings an older catalogue up to date, a copy first. `worker`: this process may carry out library work.
+    `busy_timeout_ms` bounds the waiting for other writers (OpenNtmsSession).
+
+    Raises:
+        TypeError: an argument has the wrong Python type.
+        InvalidParameterError: an argument's value means nothing.
+        DatabaseFailureError: the catalogue cannot be opened, is damaged, or is none.
+        NotConnectedError: the server cannot be reached.
+        NotReadyError: it is being upgraded just now.
+        NoInterfacesError: it is older than this program; the message tells the command that upgrades it.
+        NotSupportedError: it is newer than this program.
+        AccessDeniedError: no use right on the computer object, or no control of it with `upgrade`.
+    """
+    if database is not None and not isinstance(database, (str, os.PathLike)):
+        raise TypeError(f"database must be a URL or path, not {type(database).__name__}")
+    check_types({"application": application}, str, optional=True)
+    check_types({"upgrade": upgrade, "worker": worker}, bool)
+    check_types({"busy_timeout_ms": busy_timeout_ms}, int)
+    if not 0 <= busy_timeout_ms <= 2**31 - 1:
+        raise InvalidParameterError("busy_timeout_ms is a number of milliseconds from 0 to 2147483647")
+    who = Caller.of_process() if caller is None else check_caller(caller)
+    called = check_application(application or "RSM")
+    place_name = (
+        os.environ.get("RSM_DATABASE") or str(place.default_path()) if database is None else os.fspath(database)
+    )
+    if not isinstance(place_name, str):
+        raise TypeError("database must be a path of text, not bytes")
+    opened = schema.open_database(place.parse_url(place_name), upgrade_for=who if upgrade else None, creator=who)
+    try:
+        return Session(opened, who, called, worker, busy_timeout_ms)
+    except BaseException:
+        db.release(opened)
+        raise
+
+
+class Session:
+    """An open session. Use it in `with`, or close it."""
+
+    def __init__(
+        self, database: db.Database, caller: Caller, application: str, worker: bool, busy_timeout_ms: int
+    ) -> None:
+        self.id = db.new_id()
+        self.caller = caller
+        self.application = application
+        self.worker = worker
+        self.pools = Pools(self)
+        self.media = Media(self)
+        self.types = MediaTypes(self)
+        self.acl = AccessControl(self)
+        self.objects = Objects(self)
+        self.events = Events(self)
+        self._database = database
+        self._busy_timeout_ms = busy_timeout_ms
+        self._closed = False
+        self._lock = threading.Lock()
+        self._batches = threading.local()
+        self._reason: contextvars.ContextVar[str] = contextvars.ContextVar("rsm_reason", default="")
+        self.read(_check_open_right, caller)
+
+    @property
+    def database(self) -> str:
+        """The catalogue's URL, without its password."""
+        return self._database.label
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session was closed, or belongs to the process before a fork."""
+        return self._closed or self._database.dead
+
+    def close(self) -> None:
+        """Close the session; closing it again does nothing. The last one of a catalogue closes its connections."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        db.release(self._database)
+
+    def __enter__(self) -> "Session":
+        self._check_usable()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open"
+        return f"<rsm.Session {self.application!r} on {self.database}, {state}>"
+
+    def _check_usable(self) -> None:
+        if self.closed:
+            raise InvalidHandleError("the session was closed, or belongs to the process before a fork: connect again")
+
+    @property
+    def _origin(self) -> db.Origin:
+        return db.Origin(self.caller.user, self.application, self.id, self._reason.get())
+
+    @contextlib.contextmanager
+    def because(self, reason: str) -> Iterator[None]:
+        """Give the events of the body's calls a reason."""
+        check_types({"reason": reason}, str)
+        check_description(reason)
+        token = self._reason.set(reason)
+        try:
+            yield
+        finally:
+            self._reason.reset(token)
+
+    @contextlib.contextmanager
+    def transaction(self, *, dry_run: bool = False) -> Iterator[None]:
+        """Make the database calls of this thread in the body one transaction; each is a savepoint.
+
+        A call that fails and is caught leaves the batch usable. With `dry_run` everything is checked and done, then
+        rolled back.
+
+        Raises:
+            InvalidOperationError: this thread is in a batch of this session already.
+        """
+        check_types({"dry_run": dry_run}, bool)
+        self._check_usable()
+        if self._batch is not None:
+            raise InvalidOperationError("a batch cannot be opened inside a batch")
+        with (
+            contextlib.suppress(_Rehearsed),
+            self._database.transaction(self._origin, self._busy_timeout_ms) as transaction,
+        ):
+            self._batches.current = transaction
+            try:
+                yield
+            finally:
+                self._batches.current = None
+            if not transaction.alive:
+                raise DatabaseFailureError("the database had to undo the whole batch: nothing of it took effect")
+            if dry_run:
+                raise _Rehearsed
+
+    @property
+    def _batch(self) -> Transaction | None:
+        return getattr(self._batches, "current", None)
+
+    def write(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Run a service in a write transaction, or in a savepoint of this thread's batch."""
+        return self._run(self._database.transaction, service, *arguments, **keywords)
+
+    def read(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        """Run a service on a snapshot, or inside this thread's batch."""
+        return self._run(self._database.snapshot, service, *arguments, **keywords)
+
+    def _run(
+        self,
+        open_transaction: Callable[..., contextlib.AbstractContextManager[Transaction]],
+        service: Callable[Concatenate[Transaction, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        self._check_usable()
+        try:
+            batch = self._batch
+            if batch is not None:
+                return self._run_in(batch, service, *arguments, **keywords)
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    with open_transaction(self._origin, self._busy_timeout_ms) as transaction:
+                        return service(transaction, *arguments, **keywords)
+                except RsmError as error:
+                    if attempt == _ATTEMPTS or not db.is_retryable(error):
+                        raise
+            raise AssertionError("every attempt returns or raises")
+        except (DatabaseFullError, NotConnectedError) as error:
+            name = getattr(service, "__name__", "")
+            if name in _WITH_NOT_CONNECTED if isinstance(error, NotConnectedError) else name not in _WITHOUT_FULL:
+                raise
+            raise DatabaseFailureError(str(error), outcome_unknown=error.outcome_unknown) from error.__cause__
+
+    def _run_in(
+        self,
+        batch: Transaction,
+        service: Callable[Concatenate[Transaction, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        if not batch.alive:
+            raise DatabaseFailureError("the database had to undo the whole batch: leave it and begin again")
+        batch.origin = self._origin
+        with batch.savepoint():
+            return service(batch, *arguments, **keywords)
+
+
+class _Rehearsed(Exception):
+    """Ends a dry run, so that it is rolled back."""
+
+
+def _check_open_right(transaction: Transaction, caller: Caller) -> None:
+    access.require_computer(transaction, caller, need("OpenNtmsSession", transaction.policy.access_era).computer)

@@ -1,0 +1,52 @@
+"""SQLAlchemy constructs as the driver wants them: compiled once, with plain functions for every value in and out.
+
+It knows one statement at a time and no connection.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement's text, its parameters in order, and how values go in and rows come out."""
+
+    sql: str
+    names: tuple[str, ...]
+    processors: dict[str, Callable[[Any], Any]]
+    constants: dict[str, Any]
+    row: Callable[[Any], Any] | None
+    results: tuple[tuple[int, Callable[[Any], Any]], ...]
+
+
+def compile_statement(statement: Any, dialect: Dialect) -> Compiled:
+    """Compile a statement for a dialect."""
+    compiled = statement.compile(dialect=dialect)
+    names = tuple(compiled.positiontup if compiled.positional else compiled.params)
+    processors = {}
+    for name in set(names):
+        processor = compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
+        if processor is not None:
+            processors[name] = processor
+    columns = list(getattr(statement, "exported_columns", ()))
+    results = []
+    for position, column in enumerate(columns):
+        processor = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        if processor is not None:
+            results.append((position, processor))
+    constants = {
+        name: value for name, value in compiled.params.items() if value is not None or not compiled.binds[name].required
+    }
+    return Compiled(compiled.string, names, processors, constants, _row_class(columns), tuple(results))
+
+
+def _row_class(columns: list[Any]) -> Callable[[Any], Any] | None:
+    if not columns:
+        return None
+    row: Any = namedtuple("Row", [str(column.key) for column in columns], rename=True)  # type: ignore[misc]
+    make: Callable[[Any], Any] = row._make
+    return make

