@@ -26,7 +26,7 @@ from rsm.nouns.base import check_types
 from rsm.nouns.media import Media, MediaTypes
 from rsm.nouns.objects import AccessControl, Events, Objects
 from rsm.nouns.pools import Pools
-from rsm.security import Caller, check_caller, need
+from rsm.security import Caller, check_caller, is_administrator, need
 from rsm.services import access
 from rsm.services.names import check_application, check_description
 
@@ -128,6 +128,17 @@ class Session:
             self._closed = True
         db.release(self._database)
 
+    def is_reachable(self) -> bool:
+        """Tell whether the catalogue's server still answers; a file has none that could go away."""
+        try:
+            return self._database.is_sqlite or self._database.versions() is not None
+        except RsmError:
+            return False
+
+    def is_administrator(self) -> bool:
+        """Tell whether the caller administers the catalogue."""
+        return self.read(_administers, self.caller)
+
     def __enter__(self) -> "Session":
         self._check_usable()
         return self
@@ -186,6 +197,15 @@ class Session:
             if dry_run:
                 raise _Rehearsed
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the body's calls one transaction: this thread's batch if it is in one, else one of their own."""
+        if self._batch is not None:
+            yield
+            return
+        with self.transaction():
+            yield
+
     @property
     def _batch(self) -> Transaction | None:
         return getattr(self._batches, "current", None)
@@ -240,6 +260,10 @@ class Session:
 
 class _Rehearsed(Exception):
     """Ends a dry run, so that it is rolled back."""
+
+
+def _administers(transaction: Transaction, caller: Caller) -> bool:
+    return is_administrator(caller, transaction.policy)
 
 
 def _check_open_right(transaction: Transaction, caller: Caller) -> None:

@@ -113,7 +113,7 @@ def medium_columns(names: Names) -> list[Column[rsm.PhysicalMedium]]:
         Column("Name", lambda medium: medium.name),
         Column("Bar code", lambda medium: medium.barcode),
         Column("Pool", lambda medium: names.pool(medium.pool)),
-        Column("Media type", lambda medium: names.media_type(medium.media_type)),
+        Column("Type", lambda medium: names.media_type(medium.media_type)),
         Column("Library", lambda medium: names.library(medium.library)),
         Column("State", lambda medium: medium.media_state),
         Column("Sides", lambda medium: medium.sides),

@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 # Wide enough that no row is wrapped or cut where nobody looks at a screen.
 _UNBOUNDED_WIDTH = 100_000
+_WHOLE_NAME_WIDTH = 36
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_NAMES = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
@@ -313,9 +314,12 @@ def prepare_streams() -> None:
 
 
 def _build_table(rows: Sequence[T], columns: Sequence[Column[T]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column.heading, overflow="fold")
+    # What a row is about stays whole where a screen is narrow, as long as it leaves room for the rest.
+    longest = max(len(as_text(columns[0].read(row))) for row in rows)
+    table.columns[0].min_width = min(_WHOLE_NAME_WIDTH, longest)
     for row in rows:
         table.add_row(*(Text(as_text(column.read(row))) for column in columns))
     return table

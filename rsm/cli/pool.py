@@ -88,7 +88,7 @@ def pool_columns(names: Names) -> list[Column[rsm.MediaPool]]:
     return [
         Column("Path", lambda pool: pool.path),
         Column("Class", lambda pool: pool.pool_type),
-        Column("Media type", lambda pool: names.media_type(pool.media_type)),
+        Column("Type", lambda pool: names.media_type(pool.media_type)),
         Column("Media", lambda pool: pool.physical_media),
         Column("Pools", lambda pool: pool.pools),
         Column("From free", lambda pool: pool.allocate_from_free),

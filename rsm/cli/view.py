@@ -91,7 +91,8 @@ def _find_container(session: rsm.Session, wanted: Kind, word: str) -> uuid.UUID:
     if isinstance(reference, uuid.UUID):
         return reference
     for kind in _KINDS[wanted][1]:
-        with contextlib.suppress(*UNKNOWN_REFERENCE):
+        # What is no path of a pool may be the name of something else.
+        with contextlib.suppress(rsm.InvalidNameError, *UNKNOWN_REFERENCE):
             return session.objects.find(kind, reference)
     raise rsm.ObjectNotFoundError(f"nothing that holds objects of this kind is named {word!r}")
 

@@ -29,14 +29,16 @@ class Media(Noun):
         medium_type_code: int = 0,
         density_code: int = 0,
         id: uuid.UUID | None = None,
+        library: uuid.UUID | None = None,
         error_on_duplicate: bool = False,
     ) -> values.PhysicalMedium:
         """Put a cartridge that is on the shelf on record, in an import or application pool, and return it.
 
-        (CreateNtmsMedia.)
+        `library` is None or the offline library's id (CreateNtmsMedia).
 
         Raises:
             TypeError, InvalidParameterError, InvalidNameError: an argument's type, value or name is wrong.
+            InvalidLibraryError: `library` is not the offline library.
             InvalidMediaPoolError: there is no such pool, or it is neither import nor application pool of media.
             AccessDeniedError: the rights on pool and computer (2000 era: pool and offline library) are missing.
             MediaIncompatibleError: the number of sides is not that of the pool's media type.
@@ -46,7 +48,7 @@ class Media(Noun):
         check_types({"barcode": barcode, "name": name, "description": description}, str)
         check_types({"enabled": enabled, "error_on_duplicate": error_on_duplicate}, bool)
         check_types({"medium_type_code": medium_type_code, "density_code": density_code}, int)
-        check_types({"id": id}, uuid.UUID, optional=True)
+        check_types({"id": id, "library": library}, uuid.UUID, optional=True)
         check_types({"sides": sides}, list, tuple)
         for side in sides:
             check_types({"a side": side}, values.NewSide)
@@ -63,6 +65,7 @@ class Media(Noun):
             medium_type_code=medium_type_code,
             density_code=density_code,
             medium_id=id,
+            library_id=library,
             error_on_duplicate=error_on_duplicate,
         )
 
@@ -103,6 +106,14 @@ class Media(Noun):
         """
         found = self.pages(Kind.NTMS_PARTITION, _medium(medium), Kind.NTMS_PHYSICAL_MEDIA)
         return sorted(found, key=lambda side: int(side.number))
+
+    def sides_made(self, medium: values.PhysicalMedium) -> Listed[values.Side]:
+        """Return the sides of a cartridge that the caller has just put on record; no right is needed.
+
+        Raises:
+            ObjectNotFoundError: there is no such cartridge.
+        """
+        return self.session.read(media.list_sides, medium.id)
 
     def update(
         self, medium: MediumLike, *, name: str | None = None, description: str | None = None
@@ -209,6 +220,14 @@ class MediaTypes(Noun):
             reference(media_type, "media_type", values.MediaType),
         )
         return found
+
+    def check(self, media_type: TypeLike) -> None:
+        """Refuse a media type that is not on record; no right is needed.
+
+        Raises:
+            InvalidMediaError: there is no such media type.
+        """
+        self.session.read(library.check_media_type, reference(media_type, "media_type", values.MediaType))
 
     def create(
         self,

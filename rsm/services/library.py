@@ -81,6 +81,15 @@ def _get_type(transaction: Transaction, reference: Reference) -> Any:
     return row
 
 
+def check_media_type(transaction: Transaction, media_type: Reference) -> None:
+    """Refuse a media type that is not on record.
+
+    Raises:
+        InvalidMediaError: there is no such media type.
+    """
+    _get_type(transaction, media_type)
+
+
 def add_media_type(transaction: Transaction, caller: Caller, media_type: Reference, library: Reference) -> None:
     """Let a library take a media type, and make the type's system pools where they are missing.
 

@@ -24,6 +24,7 @@ from rsm.db import Transaction, new_id
 from rsm.errors import (
     AlreadyExistsError,
     BusyError,
+    InvalidLibraryError,
     InvalidMediaError,
     InvalidMediaPoolError,
     InvalidParameterError,
@@ -142,6 +143,7 @@ def create_medium(
     medium_type_code: int = 0,
     density_code: int = 0,
     medium_id: uuid.UUID | None = None,
+    library_id: uuid.UUID | None = None,
     error_on_duplicate: bool = False,
 ) -> values.PhysicalMedium:
     """Put a cartridge that is on the shelf on record, in an import or application pool, and return it.
@@ -155,6 +157,7 @@ def create_medium(
         InvalidMediaPoolError: there is no such pool, or it is neither import nor application pool of media.
         AccessDeniedError: the rights on pool and computer (2000 era: pool and offline library) are missing.
         MediaIncompatibleError: the number of sides is not that of the pool's media type.
+        InvalidLibraryError: `library_id` is given and is not the offline library.
         InvalidMediaError: a cartridge with this bar code is on record.
         AlreadyExistsError: an id is in use, or with `error_on_duplicate` a label is on record.
     """
@@ -167,6 +170,9 @@ def create_medium(
     home = get_pool(transaction, pool)
     _check_create_rights(transaction, caller, home)
     media_type = _type_for_new_medium(transaction, home, len(sides))
+    offline = transaction.row(_OFFLINE).id
+    if library_id not in (None, offline):
+        raise InvalidLibraryError("a cartridge put on record is on the shelf: its library is the offline library")
     _check_unknown(transaction, barcode, sides, medium_id, error_on_duplicate)
     sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
     label_text = sides[0].label_info if len(sides) == 1 else ""
@@ -182,7 +188,7 @@ def create_medium(
         "enabled": enabled,
         "pool_id": home.id,
         "media_type_id": media_type.id,
-        "library_id": transaction.row(_OFFLINE).id,
+        "library_id": offline,
         "online": False,
         "barcode": barcode,
         "barcode_state": int(
@@ -303,6 +309,11 @@ def _insert_side(
         insert_object(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id)
         transaction.change(_INSERT_LOGICAL, id=logical_id, **header, **logical)
         _record_insert(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id, logical)
+
+
+def list_sides(transaction: Transaction, medium_id: uuid.UUID) -> list[values.Side]:
+    """Return the sides of a cartridge, first side first, whoever asks."""
+    return [read_value(transaction, Kind.NTMS_PARTITION, side.id) for side in transaction.rows(_SIDES, id=medium_id)]
 
 
 # Forgetting

@@ -403,6 +403,8 @@ def find(transaction: Transaction, kind: Kind, reference: Reference) -> uuid.UUI
         assert depth is not None
         row = transaction.row(_select_pool_at(depth), **parameters)
         return None if row is None else row.id
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in reference):
+        return None  # what no database can hold names nothing
     rows = transaction.rows(_select_named(kind), text=reference)
     if len(rows) > 1:
         raise InvalidParameterError(f"more than one {spoken(kind)} is called {reference!a}: use its id")

@@ -404,9 +404,7 @@ def _check_rename(transaction: Transaction, pool: Pool, name: str) -> None:
 
 _SYSTEM_PARENTS = (
     select(MediaPool.id, MediaPool.pool_type)
-    .where(
-        MediaPool.parent_id == bindparam("root", type_=Id()), MediaPool.pool_type.in_([int(kind) for kind in SYSTEM])
-    )
+    .where(MediaPool.parent_id == bindparam("root", type_=Id()), MediaPool.pool_type.between(min(SYSTEM), max(SYSTEM)))
     .order_by(MediaPool.pool_type)
 )
 _SYSTEM_CHILD = select(MediaPool.id).where(

@@ -53,6 +53,7 @@ _DERIVED_FLAGS = (
     | NtmsLibraryFlags.NTMS_LIBRARYFLAG_CLEANERPRESENT
     | NtmsLibraryFlags.NTMS_LIBRARYFLAG_IGNORECLEANERUSESREMAINING
 )
+_UNCHANGEABLE = (Kind.NTMS_OBJECT, Kind.NTMS_UI_DESTINATION)  # kinds of the header without a record of their own
 _ID = bindparam("id", type_=Id())
 
 # Fields
@@ -170,8 +171,10 @@ def update_object(
         InvalidNameError: the new name is not well formed.
         AlreadyExistsError: another library has the new name.
     """
-    if kind not in WRITABLE:
+    if kind in _UNCHANGEABLE:
         raise AccessDeniedError(f"objects of the kind {kind.name} cannot be changed")
+    if kind not in WRITABLE:
+        raise InvalidParameterError(f"{kind!r} is no kind of object that is changed here")
     object_id = existing(transaction, kind, reference)
     access.require(transaction, caller, "SetNtmsObjectInformation", kind, object_id)
     checked = checked_fields(kind, changes, WRITABLE[kind])
@@ -257,6 +260,7 @@ def write_attribute(
 
     Raises:
         InvalidParameterError: objects of this kind have no attributes.
+        AccessDeniedError: objects of this kind cannot be changed.
         InvalidNameError: the name is not 1 to 31 clean characters.
         NoDataError: the data has 65,536 bytes or more.
         ObjectNotFoundError: there is no such object, or nothing of that name to delete.
@@ -265,6 +269,8 @@ def write_attribute(
     check_attribute_name(name)
     if len(value) >= NTMS_MAXATTR_LENGTH:
         raise NoDataError(f"an attribute holds at most {NTMS_MAXATTR_LENGTH - 1} bytes; this one has {len(value)}")
+    if kind in _UNCHANGEABLE:
+        raise AccessDeniedError(f"objects of the kind {kind.name} cannot be changed")
     object_id = _attributed(transaction, kind, reference)
     access.require(transaction, caller, "SetNtmsObjectAttribute", kind, object_id)
     row = transaction.row(_READ_ATTRIBUTE, id=object_id, name=name)
@@ -331,6 +337,8 @@ def write_entries(transaction: Transaction, object_id: uuid.UUID, dacl: tuple[Ac
 
 
 def _guarding(transaction: Transaction, kind: Kind, reference: Reference) -> tuple[uuid.UUID, Guard]:
+    if kind in _UNCHANGEABLE:
+        raise NoSecurityOnObjectError(f"objects of the kind {kind.name} have no security")
     if kind not in TABLE_OF_KIND:
         raise InvalidParameterError(f"{kind!r} is no kind of object")
     object_id = existing(transaction, kind, reference)
