@@ -11,11 +11,9 @@ import contextlib
 import ctypes
 import itertools
 import os
-import sqlite3
 import stat
 import threading
 import time
-import urllib.parse
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,12 +23,13 @@ from typing import Any, NoReturn
 
 import sqlalchemy
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import PoolProxiedConnection
 
+from rsm.drivers import UPGRADE_KEY, Driver, Postgresql, Sqlite
 from rsm.errors import (
     DatabaseFailureError,
-    DatabaseFullError,
     InvalidHandleError,
+    InvalidOperationError,
     NotConnectedError,
     NotEnoughMemoryError,
     NotReadyError,
@@ -44,18 +43,6 @@ REVISION = 1  # the newest revision in migrations/versions, and the one this pro
 MINIMUM_READER = 1  # the oldest program that may read what this one writes
 MINIMUM_WRITER = 1
 APPLICATION_ID = 0x52534D31  # "RSM1" in the header of an SQLite catalogue
-MINIMUM_SQLITE = (3, 37, 0)
-
-_ADVISORY_KEY = 0x52534D0001
-_UPGRADE_KEY = 0x52534D0002
-_POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
-_VERSIONS_SQLITE = (
-    "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
-    " c.operators FROM pragma_user_version AS v, catalogue AS c"
-)
-_VERSIONS_POSTGRESQL = (
-    "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators FROM catalogue"
-)
 
 
 def new_id() -> uuid.UUID:
@@ -111,7 +98,7 @@ class Transaction:
         cursor = self._execute(compiled, parameters)
         try:
             raw_rows = cursor.fetchall()
-        except self._database.driver_errors as error:
+        except self._database.driver.errors as error:
             self._database.fail(error)
         assert compiled.row is not None, "a statement without columns has no rows"
         if not compiled.results:
@@ -140,12 +127,8 @@ class Transaction:
         compiled = self._database.compiled(statement)
         bound = [self._bind(compiled, each) for each in parameters]
         try:
-            if self._database.is_sqlite:
-                self._raw.executemany(compiled.sql, bound)
-            else:
-                with self._raw.cursor() as cursor:
-                    cursor.executemany(compiled.sql, bound)
-        except self._database.driver_errors as error:
+            self._database.driver.execute_many(self._raw, compiled.sql, bound)
+        except self._database.driver.errors as error:
             self._database.fail(error)
 
     @contextlib.contextmanager
@@ -156,7 +139,7 @@ class Transaction:
         try:
             yield
         except BaseException:
-            if self._database.in_transaction(self._raw):
+            if self._database.driver.in_transaction(self._raw):
                 self.run(f"ROLLBACK TO SAVEPOINT {name}")
                 self.run(f"RELEASE SAVEPOINT {name}")
             raise
@@ -165,20 +148,20 @@ class Transaction:
     @property
     def alive(self) -> bool:
         """Whether the database still holds the transaction open; after some failures SQLite has undone all of it."""
-        return self._database.in_transaction(self._raw)
+        return self._database.driver.in_transaction(self._raw)
 
     def run(self, sql: str) -> Any:
         """Run a fixed statement of this module's own."""
         try:
             return self._raw.execute(sql)
-        except self._database.driver_errors as error:
+        except self._database.driver.errors as error:
             self._database.fail(error)
 
     def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
         bound = self._bind(compiled, parameters)
         try:
             return self._raw.execute(compiled.sql, bound)
-        except self._database.driver_errors as error:
+        except self._database.driver.errors as error:
             self._database.fail(error)
 
     def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
@@ -190,7 +173,7 @@ class Transaction:
         return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
 
     def _read_versions(self) -> Versions:
-        row = self.run(_VERSIONS_SQLITE if self._database.is_sqlite else _VERSIONS_POSTGRESQL).fetchone()
+        row = self.run(self._database.driver.versions).fetchone()
         if row is None:
             raise DatabaseFailureError(f"{self._database.label} has lost the row that describes it")
         packed, revision, min_reader, min_writer, era, creator, administrators, operators = row
@@ -206,28 +189,28 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self.label = url.render_as_string(hide_password=True)
-        self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.path = Path(url.database or "") if self.is_sqlite else None
         self.dead = False
         self.users = 0
         self._statements: dict[int, tuple[sqlalchemy.Executable, Compiled]] = {}
-        self._files: dict[int, Any] = {}
         self._gate: Gate | None = None
         self._seen: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
-        self.driver_errors: tuple[type[BaseException], ...]
-        if self.is_sqlite:
-            if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
-                raise DatabaseFailureError(f"SQLite 3.37 or later is needed; this Python has {sqlite3.sqlite_version}")
-            self.driver_errors = (sqlite3.Error, MemoryError)
-            self._writers = self._sqlite_engine(query_only=False)
-            self._readers = self._sqlite_engine(query_only=True)
-        else:
-            self._postgresql = _import_psycopg()
-            self.driver_errors = (self._postgresql.Error, MemoryError)
-            self._writers = self._readers = self._postgresql_engine()
-        self.any_errors = (*self.driver_errors, sqlalchemy.exc.SQLAlchemyError)
+        self._calls = threading.Condition()
+        self._active: dict[int, int] = {}
+        self._forking = False
+        self.driver: Driver = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgresql(url)
+        self.is_sqlite = self.driver.path is not None
+        self.path = self.driver.path
+        self.errors: tuple[type[BaseException], ...] = (*self.driver.errors, sqlalchemy.exc.SQLAlchemyError)
+        self._open: dict[int, Any] = {}
+        self._writers, self._readers = self.driver.engines(self._opened, self._closed)
         self.dialect = self._writers.dialect
+
+    def _opened(self, connection: Any) -> None:
+        self._open[id(connection)] = connection
+
+    def _closed(self, connection: Any) -> None:
+        self._open.pop(id(connection), None)
 
     # Transactions
 
@@ -241,18 +224,10 @@ class Database:
             NotReadyError: it was upgraded to something this program may not write.
             RsmError: with `outcome_unknown` when COMMIT itself failed.
         """
-        with self._turn(busy_timeout_ms), self._connection(self._writers) as connection:
-            raw = connection.driver_connection
-            self._set_busy_timeout(connection, busy_timeout_ms)
-            self._begin(
-                raw, "BEGIN IMMEDIATE" if self.is_sqlite else f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
-            )
-            with self._ending(connection):
+        with self._call(), self._turn(busy_timeout_ms), self._connection(self._writers, busy_timeout_ms) as connection:
+            with self._between(connection, self.driver.begin_write) as raw:
                 transaction = Transaction(self, raw, origin)
-                if transaction.versions.min_writer > REVISION:
-                    raise NotReadyError(
-                        f"{self.label} was upgraded by a newer program: close the session and upgrade rsm"
-                    )
+                self._check_minimum(transaction.versions.min_writer)
                 yield transaction
 
     @contextlib.contextmanager
@@ -264,18 +239,17 @@ class Database:
             DatabaseFailureError: the catalogue cannot be read.
             NotReadyError: it was upgraded to something this program cannot read.
         """
-        self._check_file()
-        with self._connection(self._readers) as connection:
-            raw = connection.driver_connection
-            self._set_busy_timeout(connection, busy_timeout_ms)
-            self._begin(raw, "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            with self._ending(connection):
-                transaction = Transaction(self, raw, origin)
-                if transaction.versions.min_reader > REVISION:
-                    raise NotReadyError(
-                        f"{self.label} was upgraded by a newer program: close the session and upgrade rsm"
-                    )
-                yield transaction
+        with self._call():
+            self._check_file()
+            with self._connection(self._readers, busy_timeout_ms) as connection:
+                with self._between(connection, self.driver.begin_read) as raw:
+                    transaction = Transaction(self, raw, origin)
+                    self._check_minimum(transaction.versions.min_reader)
+                    yield transaction
+
+    def _check_minimum(self, minimum: int) -> None:
+        if minimum > REVISION:
+            raise NotReadyError(f"{self.label} was upgraded by a newer program: close the session and upgrade rsm")
 
     @contextlib.contextmanager
     def migrating(self, busy_timeout_ms: int = 30_000) -> Iterator[sqlalchemy.Connection]:
@@ -286,23 +260,20 @@ class Database:
         Raises:
             DatabaseFailureError: as `transaction`, and when a foreign key is left dangling.
         """
-        with self._turn(busy_timeout_ms), self._translated():
+        with self._call(), self._turn(busy_timeout_ms), self._translated():
             with self._writers.connect() as plain:
                 connection = plain.execution_options(isolation_level="AUTOCOMMIT")
                 raw: Any = connection.connection.driver_connection
                 if self.is_sqlite:
                     raw.execute("PRAGMA journal_mode = WAL")
                     raw.execute("PRAGMA foreign_keys = OFF")
-                self._begin(
-                    raw,
-                    "BEGIN IMMEDIATE" if self.is_sqlite else f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})",
-                )
                 try:
+                    raw.execute(self.driver.begin_write)
                     yield connection
                     self._check_foreign_keys(raw)
                     raw.execute("COMMIT")
                 except BaseException:
-                    if self.in_transaction(raw):
+                    if self.driver.in_transaction(raw):
                         raw.execute("ROLLBACK")
                     raise
                 finally:
@@ -316,15 +287,14 @@ class Database:
         Raises:
             DatabaseFailureError: the catalogue cannot be read.
         """
-        self._check_file()
-        with self._translated(), self._readers.connect() as plain:
+        with self._call(), self._translated(), self._readers.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             raw: Any = connection.connection.driver_connection
-            raw.execute("BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            raw.execute(self.driver.begin_read)
             try:
                 yield connection
             finally:
-                if self.in_transaction(raw):
+                if self.driver.in_transaction(raw):
                     raw.execute("ROLLBACK")
 
     def versions(self) -> Versions | None:
@@ -333,23 +303,16 @@ class Database:
         Raises:
             DatabaseFailureError: it cannot be read, or holds something that is no catalogue.
         """
-        self._check_file()
-        with self._connection(self._readers) as connection:
-            raw: Any = connection.driver_connection
-            self._begin(raw, "BEGIN")
-            with self._ending(connection):
+        with self._call():
+            self._check_file()
+            with self._connection(self._readers) as connection, self._between(connection, "BEGIN") as raw:
                 return None if self.is_empty(raw) else Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
 
     def is_empty(self, raw: Any) -> bool:
         """Tell whether there is no table at all."""
-        sql = (
-            "SELECT count(*) FROM sqlite_master"
-            if self.is_sqlite
-            else "SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()::text)"
-        )
         try:
-            return not raw.execute(sql).fetchone()[0]
-        except self.driver_errors as error:
+            return not raw.execute(self.driver.count_tables).fetchone()[0]
+        except self.driver.errors as error:
             self.fail(error)
 
     def copy_to(self, target: Path) -> None:
@@ -362,11 +325,11 @@ class Database:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
-        with self._connection(self._writers) as connection:
+        with self._call(), self._connection(self._writers) as connection:
             raw: Any = connection.driver_connection
             try:
                 raw.execute("VACUUM INTO ?", [os.fspath(target)])
-            except self.driver_errors as error:
+            except self.driver.errors as error:
                 self.fail(error)
 
     @contextlib.contextmanager
@@ -377,27 +340,21 @@ class Database:
                 yield
             return
         with self._translated(), self._writers.connect() as connection:
-            connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({_UPGRADE_KEY})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({UPGRADE_KEY})")
             try:
                 yield
             finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({_UPGRADE_KEY})")
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({UPGRADE_KEY})")
 
     def is_being_upgraded(self) -> bool:
         """Tell whether some program is upgrading the catalogue at this moment."""
         if self.is_sqlite:
             return self._open_gate().upgrade_is_marked()
         with self._translated(), self._writers.connect() as connection:
-            free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_UPGRADE_KEY})").scalar_one()
+            free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({UPGRADE_KEY})").scalar_one()
             if free:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_UPGRADE_KEY})")
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({UPGRADE_KEY})")
             return not free
-
-    def in_transaction(self, raw: Any) -> bool:
-        """Tell whether the driver's connection holds a transaction open."""
-        if self.is_sqlite:
-            return bool(raw.in_transaction)
-        return bool(raw.info.transaction_status in (2, 3))  # INTRANS, INERROR
 
     @contextlib.contextmanager
     def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
@@ -424,38 +381,47 @@ class Database:
                     raise DatabaseFailureError(f"cannot open {self.path}-gate: {error.strerror}") from error
             return self._gate
 
-    def _begin(self, raw: Any, sql: str) -> None:
-        try:
-            raw.execute(sql)
-        except self.driver_errors as error:
-            self.fail(error)
-
     @contextlib.contextmanager
-    def _connection(self, engine: sqlalchemy.Engine) -> Iterator[PoolProxiedConnection]:
+    def _connection(
+        self, engine: sqlalchemy.Engine, busy_timeout_ms: int | None = None
+    ) -> Iterator[PoolProxiedConnection]:
         self._check_alive()
         try:
             connection = engine.raw_connection()
-        except self.any_errors as error:
+        except self.errors as error:
             self.fail(error)
         try:
+            if busy_timeout_ms is not None and connection.info.get("busy_timeout_ms") != busy_timeout_ms:
+                raw: Any = connection.driver_connection
+                try:
+                    raw.execute(self.driver.busy_timeout(busy_timeout_ms))
+                except self.driver.errors as error:
+                    connection.invalidate()
+                    self.fail(error)
+                connection.info["busy_timeout_ms"] = busy_timeout_ms
             yield connection
         finally:
             connection.close()
 
     @contextlib.contextmanager
-    def _ending(self, connection: PoolProxiedConnection) -> Iterator[None]:
+    def _between(self, connection: PoolProxiedConnection, begin: str) -> Iterator[Any]:
+        """Begin, and COMMIT at the end of the body or ROLLBACK if it raises."""
         raw: Any = connection.driver_connection
         try:
-            yield
+            try:
+                raw.execute(begin)
+            except self.driver.errors as error:
+                self.fail(error)
+            yield raw
             try:
                 raw.execute("COMMIT")
-            except self.driver_errors as error:
+            except self.driver.errors as error:
                 self.fail(error, committing=True)
         except BaseException as error:
             try:
-                if self.in_transaction(raw):
+                if self.driver.in_transaction(raw):
                     raw.execute("ROLLBACK")
-            except self.driver_errors:
+            except self.driver.errors:
                 connection.invalidate()
             if isinstance(error, RsmError) and error.__cause__ is not None:
                 connection.invalidate()  # a connection that reported trouble may hold pages or state nobody vouches for
@@ -469,6 +435,26 @@ class Database:
             raise DatabaseFailureError(f"the change would leave dangling references in {', '.join(tables)}")
 
     # Files and connections
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        """Count a call in flight: closing and forking wait for those of other threads."""
+        me = threading.get_ident()
+        with self._calls:
+            while self._forking and me not in self._active:
+                self._calls.wait()
+            self._check_alive()
+            self._active[me] = self._active.get(me, 0) + 1
+        try:
+            yield
+        finally:
+            with self._calls:
+                self._active[me] -= 1
+                if not self._active[me]:
+                    del self._active[me]
+                if self.dead and not self._active:
+                    self._close_now()
+                self._calls.notify_all()
 
     def _check_alive(self) -> None:
         if self.dead:
@@ -499,55 +485,6 @@ class Database:
         self._writers.dispose()
         self._readers.dispose()
 
-    def _sqlite_engine(self, *, query_only: bool) -> sqlalchemy.Engine:
-        def connect() -> sqlite3.Connection:
-            assert self.path is not None
-            # mode=rw: a catalogue is never made by opening a path that vanished
-            location = "file:" + urllib.parse.quote(os.fspath(self.path)) + "?mode=rw"
-            connection = sqlite3.connect(
-                location, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=512
-            )
-            try:
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA trusted_schema = OFF")
-                if query_only:
-                    connection.execute("PRAGMA query_only = ON")
-            except BaseException:
-                connection.close()
-                raise
-            self._files[id(connection)] = connection
-            return connection
-
-        engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
-        sqlalchemy.event.listen(engine, "close", lambda connection, _record: self._files.pop(id(connection), None))
-        return engine
-
-    def _postgresql_engine(self) -> sqlalchemy.Engine:
-        engine = sqlalchemy.create_engine(
-            self.url.set(drivername="postgresql+psycopg"),
-            isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 10, "application_name": "rsm"},
-            **_POOL,
-        )
-
-        def opened(connection: Any, _record: Any) -> None:
-            connection.autocommit = True
-            connection.prepare_threshold = 3
-            self._files[id(connection)] = connection
-
-        sqlalchemy.event.listen(engine, "connect", opened)
-        sqlalchemy.event.listen(engine, "close", lambda connection, _record: self._files.pop(id(connection), None))
-        return engine
-
-    def _set_busy_timeout(self, connection: PoolProxiedConnection, busy_timeout_ms: int) -> None:
-        if connection.info.get("busy_timeout_ms") == busy_timeout_ms:
-            return
-        raw: Any = connection.driver_connection
-        name = "PRAGMA busy_timeout" if self.is_sqlite else "SET lock_timeout"
-        self._begin(raw, f"{name} = {busy_timeout_ms}")
-        connection.info["busy_timeout_ms"] = busy_timeout_ms
-
     # Statements
 
     def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
@@ -565,73 +502,67 @@ class Database:
             yield
         except RsmError:
             raise
-        except self.any_errors as error:
+        except self.errors as error:
             self.fail(error)
 
     def fail(self, error: BaseException, *, committing: bool = False) -> NoReturn:
         """Raise what a driver's error means, with that error as its cause."""
         if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
             error = error.orig
-        failure = self._sqlite_failure(error) if self.is_sqlite else self._postgresql_failure(error)
+        failure = self.driver.failure(error, self.label)
         failure.outcome_unknown = committing
         if isinstance(failure, NotConnectedError):
             self._forget_connections()
         raise failure from error
 
-    def _sqlite_failure(self, error: BaseException) -> RsmError:
-        if isinstance(error, MemoryError):
-            return NotEnoughMemoryError()
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            return DatabaseFullError(f"no room is left for {self.label}")
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return DatabaseFailureError(f"another program keeps {self.label} locked: {error}")
-        return DatabaseFailureError(f"{self.label}: {error}")
-
-    def _postgresql_failure(self, error: BaseException) -> RsmError:
-        if isinstance(error, MemoryError):
-            return NotEnoughMemoryError()
-        state = getattr(error, "sqlstate", None) or ""
-        text = " ".join(str(error).split())
-        if state == "53100":
-            return DatabaseFullError(f"no room is left for {self.label}: {text}")
-        if state == "53200":
-            return NotEnoughMemoryError(f"{self.label}: {text}")
-        if state.startswith(("08", "57P")) or (not state and isinstance(error, self._postgresql.OperationalError)):
-            return NotConnectedError(f"{self.label} cannot be reached: {text}")
-        return DatabaseFailureError(f"{self.label}: {text}")
-
     # End of life
 
     def close(self) -> None:
-        """Close every connection and the gate; everything that still refers to this is dead."""
-        self.dead = True
+        """Refuse new calls, and close every connection and the gate once the calls in flight are over."""
+        with self._calls:
+            self.dead = True
+            if not self._active:
+                self._close_now()
+
+    def _close_now(self) -> None:
         self._forget_connections()
         with self._lock:
             if self._gate is not None:
                 self._gate.close()
                 self._gate = None
 
-    def abandon(self) -> None:
-        """Be dead in the child of a fork without touching what the parent still uses."""
+    def before_fork(self) -> None:
+        """Wait for the calls of other threads and close idle SQLite connections: the child must inherit none.
+
+        SQLite keeps its file locks per process in memory of its own; a child that inherited that memory would believe
+        in locks it does not hold.
+        """
+        me = threading.get_ident()
+        with self._calls:
+            self._forking = True
+            while any(thread != me for thread in self._active):
+                self._calls.wait()
+            if self.is_sqlite and not self._active:
+                self._forget_connections()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before the fork."""
+        with self._calls:
+            self._forking = False
+            self._calls.notify_all()
+
+    def after_fork_in_child(self) -> None:
+        """Be dead without touching what the parent still uses."""
         self.dead = True
-        for connection in self._files.values():
-            # Closing a connection here, even when the interpreter ends, could checkpoint or unlock under the parent.
+        for connection in self._open.values():
+            # Closing one of these here, even when the interpreter ends, could checkpoint or hang up for the parent.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        if self.is_sqlite and self._open:
+            _inherited.add(os.path.realpath(self.url.database or ""))
         self._writers.dispose(close=False)
         self._readers.dispose(close=False)
         if self._gate is not None:
             self._gate.close()
-
-
-def _import_psycopg() -> Any:
-    try:
-        import psycopg
-    except ImportError as error:
-        raise NotConnectedError(
-            "PostgreSQL needs psycopg: pip install 'removable-storage-manager[postgresql]' 'psycopg[binary]'"
-        ) from error
-    return psycopg
 
 
 def is_retryable(error: RsmError) -> bool:
@@ -643,15 +574,22 @@ def is_retryable(error: RsmError) -> bool:
 
 _databases: dict[str, Database] = {}
 _databases_lock = threading.Lock()
+_inherited: set[str] = set()  # files whose SQLite connections a fork in the middle of a batch left in this process
 
 
 def acquire(url: URL) -> Database:
-    """Return this process's Database for the URL, made at its first use; `release` it once for every `acquire`."""
-    key = (
-        url.render_as_string(hide_password=False)
-        if url.get_backend_name() != "sqlite"
-        else os.path.realpath(url.database or "")
-    )
+    """Return this process's Database for the URL, made at its first use; `release` it once for every `acquire`.
+
+    Raises:
+        InvalidOperationError: this process was forked in the middle of a batch on the same file.
+        NotConnectedError: psycopg is not installed.
+    """
+    if url.get_backend_name() == "sqlite":
+        key = os.path.realpath(url.database or "")
+        if key in _inherited:
+            raise InvalidOperationError(f"this process was forked inside a batch on {key}: only its parent can use it")
+    else:
+        key = url.render_as_string(hide_password=False)
     with _databases_lock:
         database = _databases.get(key)
         if database is None:
@@ -668,15 +606,27 @@ def release(database: Database) -> None:
             return
         for key in [key for key, known in _databases.items() if known is database]:
             del _databases[key]
-        database.close()
+    database.close()
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    _databases_lock.acquire()
+    for database in _databases.values():
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in _databases.values():
+        database.after_fork_in_parent()
+    _databases_lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _databases_lock
     _databases_lock = threading.Lock()
     for database in _databases.values():
-        database.abandon()
+        database.after_fork_in_child()
     _databases.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -77,7 +77,11 @@ class Gate:
             OSError: it cannot be opened for writing.
         """
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode & 0o666)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            os.fchmod(self._descriptor, mode & 0o666)  # whatever the umask: who may write the catalogue may pass here
+        except FileExistsError:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._threads = threading.Lock()
         self._waiter: _Waiter | None = None
         self._upgrades = 0

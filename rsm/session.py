@@ -8,7 +8,9 @@ import contextlib
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Iterator
+import types
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from typing import Concatenate, ParamSpec, TypeVar
 
 from rsm import db, place, schema
@@ -34,6 +36,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _ATTEMPTS = 3
+# The reason of each session in the context (thread or task) that runs; one variable, as contexts keep those they saw.
+_reasons: contextvars.ContextVar[Mapping[uuid.UUID, str]] = contextvars.ContextVar(
+    "rsm_reasons", default=types.MappingProxyType({})
+)
 # Calls whose documented results have no ERROR_DATABASE_FULL, and those that do have ERROR_NOT_CONNECTED.
 _WITHOUT_FULL = frozenset({"delete_pool", "write_attribute", "switch_object"})
 _WITH_NOT_CONNECTED = frozenset({"read_attribute", "write_attribute"})
@@ -107,7 +113,6 @@ class Session:
         self._closed = False
         self._lock = threading.Lock()
         self._batches = threading.local()
-        self._reason: contextvars.ContextVar[str] = contextvars.ContextVar("rsm_reason", default="")
         self.read(_check_open_right, caller)
 
     @property
@@ -122,6 +127,9 @@ class Session:
 
     def close(self) -> None:
         """Close the session; closing it again does nothing. The last one of a catalogue closes its connections."""
+        if self.closed:  # in the child of a fork the lock may be held by a thread that is not there
+            self._closed = True
+            return
         with self._lock:
             if self._closed:
                 return
@@ -156,18 +164,18 @@ class Session:
 
     @property
     def _origin(self) -> db.Origin:
-        return db.Origin(self.caller.user, self.application, self.id, self._reason.get())
+        return db.Origin(self.caller.user, self.application, self.id, _reasons.get().get(self.id, ""))
 
     @contextlib.contextmanager
     def because(self, reason: str) -> Iterator[None]:
         """Give the events of the body's calls a reason."""
         check_types({"reason": reason}, str)
         check_description(reason)
-        token = self._reason.set(reason)
+        token = _reasons.set({**_reasons.get(), self.id: reason})
         try:
             yield
         finally:
-            self._reason.reset(token)
+            _reasons.reset(token)
 
     @contextlib.contextmanager
     def transaction(self, *, dry_run: bool = False) -> Iterator[None]:

@@ -109,7 +109,7 @@ def live_pool_life(catalogue: Path, story: Story) -> None:
         session.media.move(first, archive)
         moved = session.media.get(first.id)
         story.tell(f"move {first.name}", session.pools.path(moved.pool), expected=moved.pool == archive.id)
-        with session.because("the demonstration no longer needs it"):
+        with session.because("no longer needed"):
             session.media.delete(second)
         left = session.media.list(pool=daily)
         story.tell(f"forget {second.name}", f"{len(left)} media are left in {daily.path}", expected=not left)

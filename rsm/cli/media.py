@@ -20,6 +20,7 @@ from rsm.cli.run import (
     read_back,
     read_optional,
     read_reference,
+    rehearse_if,
 )
 
 noun = make_noun(
@@ -187,11 +188,11 @@ def _move(run: Run, medium: str, pool: str, *, yes: bool, dry_run: bool, change_
     with run.session() as session:
         full_name = session.pools.path(destination)
         # No right is needed to know the class of a pool, only to use it.
-        if session.pools.open(full_name).pool_type is rsm.NtmsPoolType.NTMS_POOLTYPE_SCRATCH:
+        if session.pools.get(full_name).pool_type is rsm.NtmsPoolType.NTMS_POOLTYPE_SCRATCH:
             question = f"Move {medium} to the free pool {full_name}, which destroys what is recorded on it?"
             run.ask(question, yes or dry_run)
         move = session.media.change_type if change_type else session.media.move
-        with run.change(session, dry_run):
+        with rehearse_if(dry_run, session):
             move(reference, destination)
         moved = None if dry_run else read_back(session.media.get, reference)
     if dry_run:
@@ -204,7 +205,7 @@ def _move(run: Run, medium: str, pool: str, *, yes: bool, dry_run: bool, change_
 def delete_medium(run: Run, medium: MediumArgument, yes: YesOption = False, dry_run: DryRunOption = False) -> None:
     """Remove every record of a cartridge that is on the shelf."""
     run.ask(f"Remove every record of the medium {medium}?", yes or dry_run)
-    with run.session() as session, run.change(session, dry_run):
+    with run.session() as session, rehearse_if(dry_run, session):
         session.media.delete(read_reference(medium))
     run.show_deleted("medium", medium, dry_run)
 

@@ -9,7 +9,7 @@ import typer
 
 import rsm
 from rsm.cli.output import Column, record_fields
-from rsm.cli.run import DryRunOption, Run, YesOption, add_verb, make_noun, read_optional, read_reference
+from rsm.cli.run import DryRunOption, Run, YesOption, add_verb, make_noun, read_optional, read_reference, rehearse_if
 
 noun = make_noun(
     "Media types: technologies of cartridges. Pools and libraries are given one.",
@@ -111,7 +111,7 @@ def create_type(
 def delete_type(run: Run, media_type: TypeArgument, yes: YesOption = False, dry_run: DryRunOption = False) -> None:
     """Delete a media type of your own that nothing uses."""
     run.ask(f"Delete the media type {media_type}?", yes or dry_run)
-    with run.session() as session, run.change(session, dry_run):
+    with run.session() as session, rehearse_if(dry_run, session):
         session.types.delete(read_reference(media_type))
     run.show_deleted("media type", media_type, dry_run)
 

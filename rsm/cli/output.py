@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TextIO, TypeVar
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -238,6 +239,11 @@ class Output:
             heading = Text(f"{name} ({code}):", style="bold red")
             self._render(sys.stderr, Text.assemble(heading, " ", escape_control(text)))
 
+    def print_question(self, question: str) -> None:
+        """Print a question to a person, on standard error, and stay on its line."""
+        _write(sys.stderr, escape_control(question))
+        flush_output()
+
     def print_usage(self, lines: Sequence[str]) -> None:
         """Print how a command is used, on standard error."""
         _write(sys.stderr, "".join(f"{escape_control(line)}\n" for line in lines))
@@ -304,11 +310,11 @@ def discard_output() -> None:
 
 
 def prepare_streams() -> None:
-    """Make both streams fit to take any text: closed ones lead nowhere, what an encoding lacks is spelled out."""
-    for name in ("stdout", "stderr"):
+    """Make the standard streams fit for any text: closed ones lead nowhere, what an encoding lacks is spelled out."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives as long as the process
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -318,7 +324,7 @@ def _build_table(rows: Sequence[T], columns: Sequence[Column[T]]) -> Table:
     for column in columns:
         table.add_column(column.heading, overflow="fold")
     # What a row is about stays whole where a screen is narrow, as long as it leaves room for the rest.
-    longest = max(len(as_text(columns[0].read(row))) for row in rows)
+    longest = max(cell_len(as_text(columns[0].read(row))) for row in rows)
     table.columns[0].min_width = min(_WHOLE_NAME_WIDTH, longest)
     for row in rows:
         table.add_row(*(Text(as_text(column.read(row))) for column in columns))

@@ -17,6 +17,7 @@ from rsm.cli.run import (
     make_noun,
     read_optional,
     read_reference,
+    rehearse_if,
 )
 
 noun = make_noun(
@@ -155,6 +156,6 @@ def delete_pool(run: Run, path: PoolArgument, yes: YesOption = False, dry_run: D
     with run.session() as session:
         full_name = session.pools.path(read_reference(path))
         run.ask(f"Delete the pool {full_name}?", yes or dry_run)
-        with run.change(session, dry_run):
+        with rehearse_if(dry_run, session):
             session.pools.delete(read_reference(path))
     run.show_deleted("pool", full_name, dry_run)

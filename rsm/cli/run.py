@@ -20,7 +20,7 @@ import typer
 
 import rsm
 from rsm import place
-from rsm.cli.output import Form, Output, escape_control, is_terminal
+from rsm.cli.output import Form, Output, is_terminal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -144,15 +144,6 @@ class Run:
         with rsm.connect(self.settings.database, application="rsm", worker=False) as session:
             yield session
 
-    @contextlib.contextmanager
-    def change(self, session: rsm.Session, dry_run: bool) -> Iterator[None]:
-        """Run one change for real, or wholly checked and then rolled back."""
-        if dry_run:
-            with session.transaction(dry_run=True):
-                yield
-        else:
-            yield
-
     def show_deleted(self, noun: str, name: str, dry_run: bool) -> None:
         """Print that something of this name was deleted, or would have been."""
         if dry_run:
@@ -179,9 +170,14 @@ class Run:
         self.need_answer(yes)
         if yes:
             return
-        print(f"{escape_control(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        self.output.print_question(f"{question} [y/N] ")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise rsm.CancelledError("not confirmed, nothing was done")
+
+
+def rehearse_if(dry_run: bool, session: rsm.Session) -> contextlib.AbstractContextManager[None]:
+    """Return what a change is made in: for a dry run a transaction that is checked, done and rolled back."""
+    return session.transaction(dry_run=True) if dry_run else contextlib.nullcontext()
 
 
 def read_back(read: Callable[[uuid.UUID | str], T], reference: uuid.UUID | str) -> T | None:

@@ -37,7 +37,8 @@ class Pools(Noun):
             InvalidNameError: the path is not well formed, lies under a system pool or under a pool of media.
             InvalidMediaError: there is no such media type.
             ObjectNotFoundError: the parent pool is missing.
-            AccessDeniedError: the right on the parent, or on the root for a top-level pool, is missing.
+            AccessDeniedError: the right on the parent, on the root for a top-level pool, or to read one that exists, is
+                missing.
             AlreadyExistsError: there is a pool of that name.
         """
         check_types({"path": path, "description": description}, str)
@@ -63,16 +64,6 @@ class Pools(Noun):
             )
 
         return self.session.write(create_pool)
-
-    def open(self, path: str) -> values.MediaPool:
-        """Return a pool by its path; no right is needed (CreateNtmsMediaPool with NTMS_OPEN_EXISTING).
-
-        Raises:
-            TypeError, InvalidNameError: the path is no text, or not well formed.
-            ObjectNotFoundError: there is no such pool.
-        """
-        check_types({"path": path}, str)
-        return self.session.read(pools.open_pool, path)
 
     def get(self, pool: PoolLike) -> values.MediaPool:
         """Return what the catalogue says of a pool (GetNtmsObjectInformation).

@@ -4,6 +4,7 @@ It is the one place of this face where an RsmError ends.
 """
 
 import itertools
+import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -34,6 +35,15 @@ class Handle:
 
 _sessions: dict[Handle, Session] = {}
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _sessions.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def new_handle(session: Session) -> Handle:

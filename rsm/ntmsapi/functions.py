@@ -4,6 +4,7 @@ The order of checks is the services' own, after the handle (6) and absent argume
 the project's test data, one test for each pair of function and code.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -27,6 +28,7 @@ from rsm.errors import (
     InvalidMediaPoolError,
     InvalidParameterError,
     NotConnectedError,
+    ObjectNotFoundError,
     RsmError,
 )
 from rsm.ntmsapi.calls import (
@@ -43,6 +45,7 @@ from rsm.ntmsapi.calls import (
 from rsm.ntmsapi.information import checked_structure, fill, new_medium, new_side, writable
 from rsm.ntmsapi.structures import NTMS_OBJECTINFORMATION
 from rsm.security import Caller, SecurityDescriptor, check_descriptor
+from rsm.services.names import parse_path
 from rsm.session import Session, connect
 
 __all__ = [
@@ -154,16 +157,16 @@ def CreateNtmsMediaPool(
     action = dword(dwAction, "dwAction")
     if action not in tuple(NtmsCreateOptions):
         raise InvalidParameterError("dwAction is NTMS_OPEN_EXISTING, NTMS_CREATE_NEW or NTMS_OPEN_ALWAYS")
+    if media_type is not None:
+        parse_path(lpPoolName)
+        hSession.types.check(media_type)
     if action == NtmsCreateOptions.NTMS_OPEN_EXISTING:
-        if media_type is not None:
-            hSession.types.check(media_type)
-        return ErrorCode.ERROR_SUCCESS, hSession.pools.open(lpPoolName).id
-    pool = hSession.pools.create(
-        lpPoolName,
-        media_type=media_type,
-        security=lpSecurityAttributes,
-        exist_ok=action == NtmsCreateOptions.NTMS_OPEN_ALWAYS,
-    )
+        return ErrorCode.ERROR_SUCCESS, hSession.objects.find(Kind.NTMS_MEDIA_POOL, lpPoolName)
+    with hSession.together():
+        if action == NtmsCreateOptions.NTMS_OPEN_ALWAYS:
+            with contextlib.suppress(ObjectNotFoundError):
+                return ErrorCode.ERROR_SUCCESS, hSession.objects.find(Kind.NTMS_MEDIA_POOL, lpPoolName)
+        pool = hSession.pools.create(lpPoolName, media_type=media_type, security=lpSecurityAttributes)
     return ErrorCode.ERROR_SUCCESS, pool.id
 
 

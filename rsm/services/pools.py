@@ -58,6 +58,7 @@ from rsm.services.objects import (
     pool_at,
     pool_criterion,
     pool_path,
+    read_object,
     read_value,
     root_pool,
 )
@@ -150,7 +151,8 @@ def create_pool(
 ) -> values.MediaPool:
     """Create an application pool and return it; its parent must be there.
 
-    `exist_ok` returns a pool of that name as it is (CreateNtmsMediaPool; MS-RSMP 3.2.5.2.2.9).
+    `exist_ok` returns a pool of that name as it is, if the caller may read it.
+    (CreateNtmsMediaPool; MS-RSMP 3.2.5.2.2.9.)
 
     Raises:
         InvalidParameterError: a number, the description or the descriptor is malformed.
@@ -169,8 +171,9 @@ def create_pool(
     media_type_id = None if media_type is None else find(transaction, Kind.NTMS_MEDIA_TYPE, media_type)
     if media_type is not None and media_type_id is None:
         raise InvalidMediaError(f"there is no media type {media_type}: rsm type list shows those there are")
-    if exist_ok and (found := find(transaction, Kind.NTMS_MEDIA_POOL, path)) is not None:
-        return open_pool(transaction, found)
+    if exist_ok and find(transaction, Kind.NTMS_MEDIA_POOL, path) is not None:
+        existing_pool: values.MediaPool = read_object(transaction, caller, Kind.NTMS_MEDIA_POOL, path)
+        return existing_pool
     parent = _parent_for(transaction, levels)
     rights = need("CreateNtmsMediaPool", transaction.policy.access_era).pool
     access.demand(transaction, caller, rights, parent.guard, f"pool {parent.path}")
@@ -192,19 +195,11 @@ def create_pool(
         "deallocation_policy": int(NTMS_DEALLOCATE_TOSCRATCH) if deallocate_to_free else 0,
         "max_allocates": max_allocates,
     }
-    return open_pool(transaction, insert_pool(transaction, "CreateNtmsMediaPool", fields, tuple(dacl)))
+    return _read_pool(transaction, insert_pool(transaction, "CreateNtmsMediaPool", fields, tuple(dacl)))
 
 
-def open_pool(transaction: Transaction, reference: Reference) -> values.MediaPool:
-    """Return a pool by name or id, whoever asks (CreateNtmsMediaPool with NTMS_OPEN_EXISTING).
-
-    Raises:
-        InvalidNameError: the path is not well formed.
-        ObjectNotFoundError: there is no such pool.
-    """
-    pool: values.MediaPool = read_value(
-        transaction, Kind.NTMS_MEDIA_POOL, existing(transaction, Kind.NTMS_MEDIA_POOL, reference)
-    )
+def _read_pool(transaction: Transaction, pool_id: uuid.UUID) -> values.MediaPool:
+    pool: values.MediaPool = read_value(transaction, Kind.NTMS_MEDIA_POOL, pool_id)
     return pool
 
 
@@ -367,7 +362,7 @@ def update_pool(
         _check_rename(transaction, pool, new["name"])
     old = {name: getattr(pool.row, name) for name in new}
     write_fields(transaction, Kind.NTMS_MEDIA_POOL, pool.id, "SetNtmsObjectInformation", old, new)
-    return open_pool(transaction, pool.id)
+    return _read_pool(transaction, pool.id)
 
 
 def _drop_unchanged(transaction: Transaction, pool: Pool, changes: dict[str, Any]) -> None:

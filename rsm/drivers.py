@@ -1,0 +1,200 @@
+"""What differs between SQLite and PostgreSQL: opening connections, beginning transactions, and what errors mean.
+
+Each class answers the same questions for one of them. Here, and only here, a driver's error becomes an RsmError.
+"""
+
+import os
+import sqlite3
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
+
+from rsm.errors import (
+    DatabaseFailureError,
+    DatabaseFullError,
+    NotConnectedError,
+    NotEnoughMemoryError,
+    RsmError,
+)
+
+MINIMUM_SQLITE = (3, 37, 0)
+_ADVISORY_KEY, UPGRADE_KEY = 0x52534D0001, 0x52534D0002
+_POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
+
+
+class Driver(Protocol):
+    """One kind of database."""
+
+    errors: tuple[type[BaseException], ...]
+    path: Path | None
+    begin_write: str
+    begin_read: str
+    versions: str
+    count_tables: str
+
+    def engines(
+        self, opened: Callable[[Any], None], closed: Callable[[Any], None]
+    ) -> tuple[sqlalchemy.Engine, sqlalchemy.Engine]:
+        """Return the engines for writing and for reading; the functions hear of every connection."""
+
+    def busy_timeout(self, milliseconds: int) -> str:
+        """Return the statement that bounds waiting for other writers on a connection."""
+
+    def in_transaction(self, connection: Any) -> bool:
+        """Tell whether the connection holds a transaction open."""
+
+    def execute_many(self, connection: Any, sql: str, parameters: list[Any]) -> None:
+        """Run a statement once for each set of parameters."""
+
+    def failure(self, error: BaseException, label: str) -> RsmError:
+        """Return what a driver's error means."""
+
+
+class Sqlite:
+    """SQLite through the sqlite3 module, in autocommit mode: every BEGIN and COMMIT is ours."""
+
+    errors: tuple[type[BaseException], ...] = (sqlite3.Error, MemoryError)
+    begin_write = "BEGIN IMMEDIATE"
+    begin_read = "BEGIN"
+    versions = (
+        "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
+        " c.operators FROM pragma_user_version AS v, catalogue AS c"
+    )
+    count_tables = "SELECT count(*) FROM sqlite_master"
+
+    def __init__(self, url: URL) -> None:
+        if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+            raise DatabaseFailureError(f"SQLite 3.37 or later is needed; this Python has {sqlite3.sqlite_version}")
+        self._path = Path(url.database or "")
+        self.path: Path | None = self._path
+
+    def engines(
+        self, opened: Callable[[Any], None], closed: Callable[[Any], None]
+    ) -> tuple[sqlalchemy.Engine, sqlalchemy.Engine]:
+        """Return the engines for writing and for reading; the functions hear of every connection."""
+        return self._engine(opened, closed, query_only=False), self._engine(opened, closed, query_only=True)
+
+    def _engine(
+        self, opened: Callable[[Any], None], closed: Callable[[Any], None], *, query_only: bool
+    ) -> sqlalchemy.Engine:
+        def connect() -> sqlite3.Connection:
+            # mode=rw: a catalogue is never made by opening a path that vanished
+            location = "file:" + urllib.parse.quote(os.fspath(self._path)) + "?mode=rw"
+            connection = sqlite3.connect(
+                location, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=512
+            )
+            try:
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA trusted_schema = OFF")
+                if query_only:
+                    connection.execute("PRAGMA query_only = ON")
+            except BaseException:
+                connection.close()
+                raise
+            opened(connection)
+            return connection
+
+        engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
+        sqlalchemy.event.listen(engine, "close", lambda connection, _record: closed(connection))
+        return engine
+
+    def busy_timeout(self, milliseconds: int) -> str:
+        """Return the statement that bounds waiting for other writers on a connection."""
+        return f"PRAGMA busy_timeout = {milliseconds}"
+
+    def in_transaction(self, connection: Any) -> bool:
+        """Tell whether the connection holds a transaction open."""
+        return bool(connection.in_transaction)
+
+    def execute_many(self, connection: Any, sql: str, parameters: list[Any]) -> None:
+        """Run a statement once for each set of parameters."""
+        connection.executemany(sql, parameters)
+
+    def failure(self, error: BaseException, label: str) -> RsmError:
+        """Return what a driver's error means."""
+        if isinstance(error, MemoryError):
+            return NotEnoughMemoryError()
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            return DatabaseFullError(f"no room is left for {label}")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return DatabaseFailureError(f"another program keeps {label} locked: {error}")
+        return DatabaseFailureError(f"{label}: {error}")
+
+
+class Postgresql:
+    """PostgreSQL through psycopg, in autocommit mode: every BEGIN and COMMIT is ours."""
+
+    path: Path | None = None
+    begin_write = f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
+    begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    versions = (
+        "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators FROM catalogue"
+    )
+    count_tables = (
+        "SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()::text)"
+    )
+
+    def __init__(self, url: URL) -> None:
+        try:
+            import psycopg
+        except ImportError as error:
+            raise NotConnectedError(
+                "PostgreSQL needs psycopg: pip install 'removable-storage-manager[postgresql]' 'psycopg[binary]'"
+            ) from error
+        self._url = url
+        self._operational_error = psycopg.OperationalError
+        self.errors: tuple[type[BaseException], ...] = (psycopg.Error, MemoryError)
+
+    def engines(
+        self, opened: Callable[[Any], None], closed: Callable[[Any], None]
+    ) -> tuple[sqlalchemy.Engine, sqlalchemy.Engine]:
+        """Return the engines for writing and for reading; the functions hear of every connection."""
+        engine = sqlalchemy.create_engine(
+            self._url.set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+            connect_args={"connect_timeout": 10, "application_name": "rsm"},
+            **_POOL,
+        )
+
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.autocommit = True
+            connection.prepare_threshold = 3
+            opened(connection)
+
+        sqlalchemy.event.listen(engine, "connect", prepare)
+        sqlalchemy.event.listen(engine, "close", lambda connection, _record: closed(connection))
+        return engine, engine
+
+    def busy_timeout(self, milliseconds: int) -> str:
+        """Return the statement that bounds waiting for other writers on a connection."""
+        return f"SET lock_timeout = {max(1, milliseconds)}"  # 0 would mean no limit
+
+    def in_transaction(self, connection: Any) -> bool:
+        """Tell whether the connection holds a transaction open, be it a failed one."""
+        return connection.info.transaction_status in (2, 3)  # INTRANS, INERROR
+
+    def execute_many(self, connection: Any, sql: str, parameters: list[Any]) -> None:
+        """Run a statement once for each set of parameters."""
+        with connection.cursor() as cursor:
+            cursor.executemany(sql, parameters)
+
+    def failure(self, error: BaseException, label: str) -> RsmError:
+        """Return what a driver's error means."""
+        if isinstance(error, MemoryError):
+            return NotEnoughMemoryError()
+        state = getattr(error, "sqlstate", None) or ""
+        text = " ".join(str(error).split())
+        if state == "53100":
+            return DatabaseFullError(f"no room is left for {label}: {text}")
+        if state == "53200":
+            return NotEnoughMemoryError(f"{label}: {text}")
+        if state.startswith(("08", "57P")) or (not state and isinstance(error, self._operational_error)):
+            return NotConnectedError(f"{label} cannot be reached: {text}")
+        return DatabaseFailureError(f"{label}: {text}")
