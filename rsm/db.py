@@ -104,18 +104,47 @@ class Transaction:
         if not compiled.results:
             return [compiled.row(row) for row in raw_rows]
         finished = []
-        for raw_row in raw_rows:
-            row = list(raw_row)
-            for position, processor in compiled.results:
-                if row[position] is not None:
-                    row[position] = processor(row[position])
-            finished.append(compiled.row(row))
+        with self.decoding():
+            for raw_row in raw_rows:
+                row = list(raw_row)
+                for position, processor in compiled.results:
+                    if row[position] is not None:
+                        row[position] = processor(row[position])
+                finished.append(compiled.row(row))
         return finished
+
+    @contextlib.contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Take a stored value that means nothing for what it is: damage.
+
+        Raises:
+            DatabaseFailureError: the body met a value that no catalogue can hold.
+        """
+        try:
+            yield
+        except RsmError:
+            raise
+        except (ValueError, OverflowError) as error:
+            label = self._database.label
+            raise DatabaseFailureError(
+                f"{label} holds a value that makes no sense, run rsm db check: {error}"
+            ) from error
 
     def row(self, statement: sqlalchemy.Executable, **parameters: Any) -> Any:
         """Run a statement and return its first row, or None."""
         rows = self.rows(statement, **parameters)
         return rows[0] if rows else None
+
+    def one(self, statement: sqlalchemy.Executable, what: str, **parameters: Any) -> Any:
+        """Run a statement and return its first row, which every sound catalogue has.
+
+        Raises:
+            DatabaseFailureError: it is gone.
+        """
+        row = self.row(statement, **parameters)
+        if row is None:
+            raise DatabaseFailureError(f"{self._database.label} has lost {what}: run rsm db check")
+        return row
 
     def change(self, statement: sqlalchemy.Executable, **parameters: Any) -> int:
         """Run a statement that changes rows and return how many it changed."""
@@ -180,7 +209,9 @@ class Transaction:
         if self._database.is_sqlite:
             revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
             min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
-        return Versions(revision, min_reader, min_writer, Policy(AccessEra(era), creator, administrators, operators))
+        with self.decoding():
+            policy = Policy(AccessEra(era), creator, administrators, operators)
+        return Versions(revision, min_reader, min_writer, policy)
 
 
 class Database:

@@ -187,8 +187,9 @@ def _move(run: Run, medium: str, pool: str, *, yes: bool, dry_run: bool, change_
     reference, destination = read_reference(medium), read_reference(pool)
     with run.session() as session:
         full_name = session.pools.path(destination)
-        # No right is needed to know the class of a pool, only to use it.
-        if session.pools.get(full_name).pool_type is rsm.NtmsPoolType.NTMS_POOLTYPE_SCRATCH:
+        found = read_back(session.pools.get, destination)
+        # Whoever may not read a free pool may not move anything into it either: there the move itself refuses.
+        if found is not None and found.pool_type is rsm.NtmsPoolType.NTMS_POOLTYPE_SCRATCH:
             question = f"Move {medium} to the free pool {full_name}, which destroys what is recorded on it?"
             run.ask(question, yes or dry_run)
         move = session.media.change_type if change_type else session.media.move

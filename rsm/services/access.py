@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, bindparam, select
 
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
-from rsm.errors import AccessDeniedError
+from rsm.errors import AccessDeniedError, DatabaseFailureError
 from rsm.model import (
     TABLE_OF_KIND,
     AccessControlEntry,
@@ -85,6 +85,13 @@ _OFFLINE_LIBRARY = (
 )
 
 
+def _guard(transaction: Transaction, statement: Select[Any], what: str, **parameters: Any) -> Guard:
+    rows = transaction.rows(statement, **parameters)
+    if not rows:
+        raise DatabaseFailureError(f"the catalogue has lost {what}: run rsm db check")
+    return Guard(rows[0].owner, entries(rows))
+
+
 def read_guard(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> Guard | None:
     """Return the guard that protects an object, None if there is no such object or its guard is gone."""
     rows = transaction.rows(_select_guard(kind), id=object_id)
@@ -113,8 +120,8 @@ def require_computer(transaction: Transaction, caller: Caller, rights: AccessRig
         AccessDeniedError: a right is missing.
     """
     if rights:
-        rows = transaction.rows(_COMPUTER)
-        demand(transaction, caller, rights, Guard(rows[0].owner, entries(rows)), "the computer")
+        guard = _guard(transaction, _COMPUTER, "the computer object")
+        demand(transaction, caller, rights, guard, "the computer")
 
 
 def require_offline_library(transaction: Transaction, caller: Caller, rights: AccessRights) -> None:
@@ -124,8 +131,8 @@ def require_offline_library(transaction: Transaction, caller: Caller, rights: Ac
         AccessDeniedError: a right is missing.
     """
     if rights:
-        rows = transaction.rows(_OFFLINE_LIBRARY)
-        demand(transaction, caller, rights, Guard(rows[0].owner, entries(rows)), "the offline library")
+        guard = _guard(transaction, _OFFLINE_LIBRARY, "the offline library")
+        demand(transaction, caller, rights, guard, "the offline library")
 
 
 def require_library_of_medium(
@@ -136,8 +143,8 @@ def require_library_of_medium(
     Raises:
         AccessDeniedError: a right is missing.
     """
-    rows = transaction.rows(_GUARDING_LIBRARY, id=medium_id)
-    demand(transaction, caller, rights, Guard(rows[0].owner, entries(rows)), f"library {rows[0].name}")
+    guard = _guard(transaction, _GUARDING_LIBRARY, "the library of a cartridge", id=medium_id)
+    demand(transaction, caller, rights, guard, "the library that holds it")
 
 
 def demand(transaction: Transaction, caller: Caller, rights: AccessRights, guard: Guard, what: str) -> None:

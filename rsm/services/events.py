@@ -94,20 +94,22 @@ def list_events(transaction: Transaction, after: int, most: int, object_id: uuid
         rows = transaction.rows(_PAGE, after_id=after, most=most)
     else:
         rows = transaction.rows(_PAGE_OF_OBJECT, after_id=after, most=most, object_id=object_id)
-    return [
-        Event(
-            id=row.id,
-            at=row.at,
-            operation=Operation(row.operation),
-            kind=Kind(row.kind),
-            object=row.object_id,
-            call=row.call,
-            user=row.user_name,
-            application=row.application,
-            session=row.session_id,
-            before=row.before,
-            after=row.after,
-            reason=row.reason,
-        )
-        for row in rows
-    ]
+    with transaction.decoding():
+        return [_event(row) for row in rows]
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        operation=Operation(row.operation),
+        kind=Kind(row.kind),
+        object=row.object_id,
+        call=row.call,
+        user=row.user_name,
+        application=row.application,
+        session=row.session_id,
+        before=row.before,
+        after=row.after,
+        reason=row.reason,
+    )

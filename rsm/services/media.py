@@ -170,7 +170,7 @@ def create_medium(
     home = get_pool(transaction, pool)
     _check_create_rights(transaction, caller, home)
     media_type = _type_for_new_medium(transaction, home, len(sides))
-    offline = transaction.row(_OFFLINE).id
+    offline = transaction.one(_OFFLINE, "the offline library").id
     if library_id not in (None, offline):
         raise InvalidLibraryError("a cartridge put on record is on the shelf: its library is the offline library")
     _check_unknown(transaction, barcode, sides, medium_id, error_on_duplicate)
@@ -242,7 +242,7 @@ def _check_create_rights(transaction: Transaction, caller: Caller, pool: Pool) -
 def _type_for_new_medium(transaction: Transaction, pool: Pool, sides: int) -> Any:
     if pool.pool_type not in (_IMPORT, _APPLICATION) or pool.media_type_id is None:
         raise InvalidMediaPoolError(f"{pool.path} is no import or application pool of media")
-    media_type = transaction.row(_TYPE, id=pool.media_type_id)
+    media_type = transaction.one(_TYPE, "the media type of a pool", id=pool.media_type_id)
     if media_type.sides != sides:
         raise MediaIncompatibleError(f"{media_type.name} of {pool.path} has {media_type.sides} side(s), not {sides}")
     return media_type
@@ -436,7 +436,7 @@ def change_media_type(transaction: Transaction, caller: Caller, reference: Refer
         return
     sides = transaction.rows(_SIDES, id=medium.id)
     _check_at_rest(medium, source, sides)
-    if transaction.row(_TYPE, id=target.media_type_id).sides != len(sides):
+    if transaction.one(_TYPE, "the media type of a pool", id=target.media_type_id).sides != len(sides):
         raise InvalidMediaPoolError(f"the media type of {target.path} has another number of sides")
     _check_states(medium, source, target, sides)
     _move(transaction, "ChangeNtmsMediaType", medium, target, sides)

@@ -219,6 +219,11 @@ def sequence_text(number: int) -> str:
 
 
 def _values(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
+    with transaction.decoding():
+        return _decoded(transaction, kind, rows)
+
+
+def _decoded(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
     converters = _converters(kind)
     paths = pool_paths(transaction, [row.id for row in rows]) if kind is Kind.NTMS_MEDIA_POOL else {}
     made = []
@@ -366,7 +371,8 @@ _KIND = select(Object.kind).where(Object.id == _ID)
 def kind_of(transaction: Transaction, object_id: uuid.UUID) -> Kind | None:
     """Return the kind of thing an id names, None if nothing."""
     row = transaction.row(_KIND, id=object_id)
-    return None if row is None else Kind(row.kind)
+    with transaction.decoding():
+        return None if row is None else Kind(row.kind)
 
 
 @cache
@@ -474,7 +480,7 @@ _ROOT = select(MediaPool.id).where(MediaPool.parent_id.is_(None))
 
 def root_pool(transaction: Transaction) -> uuid.UUID:
     """Return the id of the hidden root pool."""
-    root: uuid.UUID = transaction.row(_ROOT).id
+    root: uuid.UUID = transaction.one(_ROOT, "its root pool").id
     return root
 
 

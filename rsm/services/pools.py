@@ -114,7 +114,8 @@ def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
     """
     depth, parameters = pool_criterion(reference)
     rows = transaction.rows(_select_pool(depth), **parameters)
-    return Pool(rows) if rows else None
+    with transaction.decoding():
+        return Pool(rows) if rows else None
 
 
 def get_pool(transaction: Transaction, reference: Reference) -> Pool:
