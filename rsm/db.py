@@ -42,6 +42,7 @@ from rsm.statements import Compiled, compile_statement
 REVISION = 1  # the newest revision in migrations/versions, and the one this program writes
 MINIMUM_READER = 1  # the oldest program that may read what this one writes
 MINIMUM_WRITER = 1
+_FORK_WAIT_SECONDS = 30.0
 APPLICATION_ID = 0x52534D31  # "RSM1" in the header of an SQLite catalogue
 
 
@@ -126,9 +127,7 @@ class Transaction:
             raise
         except (ValueError, OverflowError) as error:
             label = self._database.label
-            raise DatabaseFailureError(
-                f"{label} holds a value that makes no sense, run rsm db check: {error}"
-            ) from error
+            raise DatabaseFailureError(f"{label} holds a senseless value, run rsm db check: {error}") from error
 
     def row(self, statement: sqlalchemy.Executable, **parameters: Any) -> Any:
         """Run a statement and return its first row, or None."""
@@ -563,7 +562,7 @@ class Database:
                 self._gate = None
 
     def before_fork(self) -> None:
-        """Wait for the calls of other threads and close idle SQLite connections: the child must inherit none.
+        """Wait, not for ever, for the calls of other threads and close idle SQLite connections: no child may inherit one.
 
         SQLite keeps its file locks per process in memory of its own; a child that inherited that memory would believe
         in locks it does not hold.
@@ -571,8 +570,7 @@ class Database:
         me = threading.get_ident()
         with self._calls:
             self._forking = True
-            while any(thread != me for thread in self._active):
-                self._calls.wait()
+            self._calls.wait_for(lambda: all(thread == me for thread in self._active), _FORK_WAIT_SECONDS)
             if self.is_sqlite and not self._active:
                 self._forget_connections()
 

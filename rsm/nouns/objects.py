@@ -111,6 +111,9 @@ class Objects(Noun):
         check_types({name: changes[name] for name in ("name", "description") if name in changes}, str)
         for name in changes.keys() - {"name", "description", "media_type"}:
             check_types({name: changes[name]}, int, bool)
+        if isinstance(changes.get("media_type"), values.MediaType):
+            changes["media_type"] = changes["media_type"].id
+        check_types({"media_type": changes.get("media_type")}, uuid.UUID, str, optional=True)
         if wanted is Kind.NTMS_MEDIA_POOL:
             return self.session.write(pools.update_pool, self.caller, _object(object_), changes)
         return self.session.write(properties.update_object, self.caller, wanted, _object(object_), changes)

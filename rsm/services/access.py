@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, select
+from sqlalchemy import Executable, Select, and_, bindparam, select
 
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
@@ -85,7 +85,7 @@ _OFFLINE_LIBRARY = (
 )
 
 
-def _guard(transaction: Transaction, statement: Select[Any], what: str, **parameters: Any) -> Guard:
+def _guard(transaction: Transaction, statement: Executable, what: str, **parameters: Any) -> Guard:
     rows = transaction.rows(statement, **parameters)
     if not rows:
         raise DatabaseFailureError(f"the catalogue has lost {what}: run rsm db check")
