@@ -562,7 +562,7 @@ class Database:
                 self._gate = None
 
     def before_fork(self) -> None:
-        """Wait, not for ever, for the calls of other threads and close idle SQLite connections: no child may inherit one.
+        """Wait, not for ever, for other threads' calls, and close idle SQLite connections: no child may inherit one.
 
         SQLite keeps its file locks per process in memory of its own; a child that inherited that memory would believe
         in locks it does not hold.

@@ -26,12 +26,14 @@ def default_path() -> Path:
     return Path(data) / "rsm" / "rsm.db"
 
 
-def parse_url(database: str) -> URL:
-    """Return the URL of a catalogue given as URL or as path.
+def parse_url(database: str | None) -> URL:
+    """Return the URL of a catalogue given as URL or as path; None is $RSM_DATABASE, or the usual place.
 
     Raises:
         InvalidParameterError: it is no URL of SQLite or PostgreSQL, names no file, or no readable text.
     """
+    if database is None:
+        database = os.environ.get("RSM_DATABASE") or str(default_path())
     if not database or any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in database):
         raise InvalidParameterError("a catalogue is a path, sqlite:///path or postgresql://user@host/name")
     if "://" not in database:

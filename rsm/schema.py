@@ -98,7 +98,7 @@ def open_database(url: URL, *, upgrade_for: Caller | None, creator: Caller) -> d
 
 
 def create(
-    url: str,
+    url: str | None,
     *,
     access_era: str = "2003",
     administrators: str = "group:rsm",
@@ -106,6 +106,8 @@ def create(
     caller: Caller | None = None,
 ) -> None:
     """Create a catalogue in a missing or empty database; `caller` becomes its creator, one of its administrators.
+
+    As everywhere here, None as URL is $RSM_DATABASE, or the usual place.
 
     Raises:
         InvalidParameterError: the era is not "2003" or "2000", or a group is not `group:NAME`.
@@ -125,7 +127,7 @@ def create(
             raise AlreadyExistsError(f"{database.label} holds a catalogue already")
 
 
-def upgrade(url: str, caller: Caller | None = None) -> Revision:
+def upgrade(url: str | None, caller: Caller | None = None) -> Revision:
     """Upgrade a catalogue to the newest revision, a copy first, and return where it is now.
 
     Raises:
@@ -138,7 +140,7 @@ def upgrade(url: str, caller: Caller | None = None) -> Revision:
         return _revision(database)
 
 
-def current(url: str) -> Revision:
+def current(url: str | None) -> Revision:
     """Return which revision a catalogue is at.
 
     Raises:
@@ -156,7 +158,7 @@ class _opened:  # noqa: N801 - reads as a verb in `with`
             path = Path(url.database or "")
             if make:
                 place.make_file(path)
-            elif not path.exists():
+            elif not os.path.exists(path):
                 raise DatabaseFailureError(f"there is no catalogue at {path}: rsm db create makes one")
         self._database = db.acquire(url)
 
@@ -316,7 +318,7 @@ _CHECKS = (
 )
 
 
-def check(url: str) -> list[str]:
+def check(url: str | None) -> list[str]:
     """Return what is wrong with a catalogue, one sentence a finding; an empty list means it is sound.
 
     Raises:
@@ -356,7 +358,7 @@ def _registry_checks() -> Iterator[tuple[str, str]]:
 # Export and import
 
 
-def export_catalogue(url: str, file: IO[str]) -> int:
+def export_catalogue(url: str | None, file: IO[str]) -> int:
     """Write every row as JSON lines that any revision and either database can load; return the number of rows.
 
     The first line tells format and revision. It is one consistent state, however long the writing takes.
@@ -370,7 +372,7 @@ def export_catalogue(url: str, file: IO[str]) -> int:
         return dump.write_rows(database, file)
 
 
-def import_catalogue(url: str, file: IO[str]) -> int:
+def import_catalogue(url: str | None, file: IO[str]) -> int:
     """Load what `export_catalogue` wrote into a missing or empty database, at the revision it was written at.
 
     Returns the number of rows. Upgrade it afterwards if it is older than this program.

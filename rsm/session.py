@@ -79,12 +79,10 @@ def connect(
         raise InvalidParameterError("busy_timeout_ms is a number of milliseconds from 0 to 2147483647")
     who = Caller.of_process() if caller is None else check_caller(caller)
     called = check_application(application or "RSM")
-    place_name = (
-        os.environ.get("RSM_DATABASE") or str(place.default_path()) if database is None else os.fspath(database)
-    )
-    if not isinstance(place_name, str):
+    named = None if database is None else os.fspath(database)
+    if isinstance(named, bytes):
         raise TypeError("database must be a path of text, not bytes")
-    opened = schema.open_database(place.parse_url(place_name), upgrade_for=who if upgrade else None, creator=who)
+    opened = schema.open_database(place.parse_url(named), upgrade_for=who if upgrade else None, creator=who)
     try:
         return Session(opened, who, called, worker, busy_timeout_ms)
     except BaseException:

@@ -81,6 +81,6 @@ def test_codes_without_a_number_are_second_names_of_the_first_candidate() -> Non
 def test_importing_the_constants_is_light() -> None:
     script = "import sys; before = set(sys.modules); import rsm.constants; print(*sorted(set(sys.modules) - before))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"sqlalchemy", "alembic", "sqlite3", "dataclasses", "json", "logging"}
+    heavy = {"sqlalchemy", "alembic", "sqlite3", "psycopg", "typer", "rich"}
     assert "rsm.constants" in loaded
     assert heavy.isdisjoint(loaded)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import rsm
-from rsm import schema
+from rsm import place, schema
 from rsm.cli.output import Column, record_fields
 from rsm.cli.run import DryRunOption, Run, add_verb, make_noun
 
@@ -42,21 +42,22 @@ def create_catalogue(
     ] = "group:tape",
 ) -> None:
     """Create a catalogue."""
-    target = url if url is not None else run.catalogue
+    target = url if url is not None else run.settings.database
     schema.create(target, access_era=access_era.value, administrators=administrators, operators=operators)
     revision = schema.current(target)
-    run.output.show_done(f"The catalogue {target} is there, at revision {revision.number}.", revision, revision.number)
+    shown = place.parse_url(target).render_as_string(hide_password=True)
+    run.output.show_done(f"The catalogue {shown} is there, at revision {revision.number}.", revision, revision.number)
 
 
 @add_verb(noun, "upgrade")
 def upgrade_catalogue(run: Run, dry_run: DryRunOption = False) -> None:
     """Bring an older catalogue to the revision of this program; a copy is made first."""
-    before = schema.current(run.catalogue)
+    before = schema.current(run.settings.database)
     if dry_run:
         steps = f"upgrade from revision {before.number} to {before.newest}"
         run.output.show_rehearsal("change nothing" if before.up_to_date else steps)
         return
-    after = schema.upgrade(run.catalogue)
+    after = schema.upgrade(run.settings.database)
     sentence = f"The catalogue is at revision {after.number}; it was at {before.number}."
     run.output.show_done(sentence, after, after.number)
 
@@ -64,14 +65,14 @@ def upgrade_catalogue(run: Run, dry_run: DryRunOption = False) -> None:
 @add_verb(noun, "current")
 def show_revision(run: Run) -> None:
     """Show the revision of the catalogue and the newest one this program knows."""
-    revision = schema.current(run.catalogue)
+    revision = schema.current(run.settings.database)
     run.output.show_record(revision, record_fields(revision))
 
 
 @add_verb(noun, "check")
 def check_catalogue(run: Run) -> None:
     """Examine the whole catalogue; exit status 1 where something is found."""
-    findings = schema.check(run.catalogue)
+    findings = schema.check(run.settings.database)
     run.output.show_list(findings, [Column("Finding", lambda finding: finding)], nothing="The catalogue is sound.")
     if findings:
         raise rsm.DatabaseFailureError(f"the catalogue is not sound, findings: {len(findings)}")

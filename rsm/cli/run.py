@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import os
 import re
 import sys
 import uuid
@@ -19,7 +18,6 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 import typer
 
 import rsm
-from rsm import place
 from rsm.cli.output import Form, Output, is_terminal
 
 P = ParamSpec("P")
@@ -130,13 +128,6 @@ class Run:
 
     def __post_init__(self) -> None:
         self.output = Output(self.settings.form)
-
-    @property
-    def catalogue(self) -> str:
-        """The URL or path of the catalogue, for what needs no session."""
-        if self.settings.database is not None:
-            return self.settings.database
-        return os.environ.get("RSM_DATABASE") or str(place.default_path())
 
     @contextlib.contextmanager
     def session(self) -> Iterator[rsm.Session]:

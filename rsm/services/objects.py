@@ -9,7 +9,7 @@ import types
 import typing
 import uuid
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, func, literal, select, union_all
@@ -291,8 +291,13 @@ SPOKEN = {
 
 # Pool paths
 
+_JOINED_LEVELS = 16
+_BELOW = select(MediaPool.id).where(
+    MediaPool.parent_id == bindparam("parent", type_=Id()), MediaPool.name == bindparam("name", type_=Text())
+)
 
-@lru_cache(maxsize=64)
+
+@cache
 def pool_at(depth: int) -> ColumnElement[uuid.UUID]:
     """Return the id of the pool whose levels are the parameters level_0, level_1, …; depth 0 is the root."""
     above = aliased(MediaPool)
@@ -305,8 +310,10 @@ def pool_at(depth: int) -> ColumnElement[uuid.UUID]:
     return statement.scalar_subquery()
 
 
-def pool_criterion(reference: Reference) -> tuple[int | None, dict[str, Any]]:
+def pool_criterion(transaction: Transaction, reference: Reference) -> tuple[int | None, dict[str, Any]]:
     """Return the depth for `pool_at`, None for an id, and the parameters that go with it.
+
+    A path too deep for one join is walked here, level by level.
 
     Raises:
         InvalidNameError: the path is not well formed.
@@ -314,7 +321,15 @@ def pool_criterion(reference: Reference) -> tuple[int | None, dict[str, Any]]:
     if isinstance(reference, uuid.UUID):
         return None, {"id": reference}
     levels = parse_path(reference)
-    return len(levels), {f"level_{number}": level for number, level in enumerate(levels)}
+    if len(levels) <= _JOINED_LEVELS:
+        return len(levels), {f"level_{number}": level for number, level in enumerate(levels)}
+    reached = root_pool(transaction)
+    for level in levels:
+        below = transaction.row(_BELOW, parent=reached, name=level)
+        if below is None:
+            return None, {"id": NULL_GUID}
+        reached = below.id
+    return None, {"id": reached}
 
 
 def path_column(pool_id: Any) -> ColumnElement[str]:
@@ -390,7 +405,7 @@ def _select_exists(kind: Kind) -> Select[Any]:
     return select(TABLE_OF_KIND[kind].id).where(TABLE_OF_KIND[kind].id == _ID)
 
 
-@lru_cache(maxsize=64)
+@cache
 def _select_pool_at(depth: int) -> Select[Any]:
     return select(MediaPool.id).where(MediaPool.id == pool_at(depth))
 
@@ -405,9 +420,9 @@ def find(transaction: Transaction, kind: Kind, reference: Reference) -> uuid.UUI
     if isinstance(reference, uuid.UUID):
         return reference if transaction.row(_select_exists(kind), id=reference) is not None else None
     if kind is Kind.NTMS_MEDIA_POOL:
-        depth, parameters = pool_criterion(reference)
-        assert depth is not None
-        row = transaction.row(_select_pool_at(depth), **parameters)
+        depth, parameters = pool_criterion(transaction, reference)
+        statement = _select_exists(kind) if depth is None else _select_pool_at(depth)
+        row = transaction.row(statement, **parameters)
         return None if row is None else row.id
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in reference):
         return None  # what no database can hold names nothing

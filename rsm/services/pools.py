@@ -6,7 +6,7 @@ the service. It never moves media.
 
 import uuid
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, exists, insert, select
@@ -73,7 +73,7 @@ _HAS_POOLS = exists().where(_Child.parent_id == MediaPool.id)
 _FIELDS = [column for column in MediaPool.__table__.columns if column.name != "modified"]
 
 
-@lru_cache(maxsize=64)
+@cache
 def _select_pool(depth: int | None) -> Select[Any]:
     """Select all that one decision about a pool needs, one row for each entry of its list."""
     wanted = bindparam("id", type_=Id()) if depth is None else pool_at(depth)
@@ -112,7 +112,7 @@ def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
     Raises:
         InvalidNameError: the path is not well formed.
     """
-    depth, parameters = pool_criterion(reference)
+    depth, parameters = pool_criterion(transaction, reference)
     rows = transaction.rows(_select_pool(depth), **parameters)
     with transaction.decoding():
         return Pool(rows) if rows else None

@@ -37,9 +37,9 @@ class OnTerminal:
         while wanted not in self.seen:
             assert self._read_some(), f"ended without {wanted!r}: {self.seen!r}"
 
-    def type_in(self, text: str) -> None:
-        """Type `text`."""
-        os.write(self.master, text.encode())
+    def type_in(self, text: str | bytes) -> None:
+        """Type `text`, or bytes that are none."""
+        os.write(self.master, text.encode() if isinstance(text, str) else text)
 
     def finish(self) -> int:
         """Read to the end and return the exit status."""
@@ -55,7 +55,7 @@ class OnTerminal:
             data = os.read(self.master, 4096)
         except OSError:  # what Linux says at the end of a terminal
             return False
-        self.seen += data.decode()
+        self.seen += data.decode(errors="replace")
         return bool(data)
 
 
@@ -67,9 +67,10 @@ class OnTerminal:
         ("n\n", 1, "ERROR_CANCELLED (1223):"),
         ("\n", 1, "ERROR_CANCELLED (1223):"),
         ("\x04", 1, "ERROR_CANCELLED (1223):"),
+        (b"\xff\xfe\n", 1, "ERROR_CANCELLED (1223):"),
     ],
 )
-def test_question_on_a_terminal(filled_command: Command, typed: str, status: int, says: str) -> None:
+def test_question_on_a_terminal(filled_command: Command, typed: str | bytes, status: int, says: str) -> None:
     terminal = OnTerminal("pool", "delete", WEEKLY)
     terminal.read_until(rf"Delete the pool {WEEKLY}? [y/N] ")
     terminal.type_in(typed)
@@ -126,6 +127,25 @@ def test_closed_standard_output_is_survived(filled_command: Command) -> None:
         ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *RUN, "pool", "list"], stderr=subprocess.PIPE, text=True, check=False
     )
     assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_closed_standard_input_answers_no_question(filled_command: Command) -> None:
+    words = ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *RUN, "pool", "delete", WEEKLY]
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "give --yes" in process.stderr
+    assert filled_command("pool", "show", WEEKLY).status == 0
+
+
+@pytest.mark.parametrize(("target", "status"), [("/dev/full", 1), ("|true", 141), ("/dev/null", 0)])
+def test_help_that_nobody_can_read(target: str, status: int) -> None:
+    reader, writer = os.pipe() if target == "|true" else (None, os.open(target, os.O_WRONLY))
+    if reader is not None:
+        os.close(reader)
+    process = subprocess.run([*RUN, "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert process.returncode == status
+    assert process.stderr.count("\n") == (1 if status == 1 else 0)
 
 
 def test_names_outside_the_encoding_are_spelled_out(filled_command: Command) -> None:

@@ -132,6 +132,101 @@ def test_refusal_is_one_line_or_one_document(
     assert catalogue.read_bytes() == before
 
 
+# Every place where a person can put text.
+TEXTS = [
+    ("--database", "?", "pool", "list"),
+    ("--database", "?", "db", "current"),
+    *(("pool", "create", r"\X", option, "?") for option in ("--type", "--description", "--max-allocates")),
+    *(("pool", "update", DAILY, option, "?") for option in ("--name", "--type", "--description")),
+    *(("pool", verb, "?") for verb in ("create", "list", "show")),
+    ("pool", "update", "?", "--description", "x"),
+    ("pool", "delete", "?", "--dry-run"),
+    *((*NEW_MEDIUM, "--pool", DAILY, option, "?") for option in ("--name", "--description")),
+    ("media", "create", "--pool", "?", "--label-type", "MTF", "--label-id", "x"),
+    ("media", "create", "--pool", DAILY, "--label-type", "?", "--label-id", "x"),
+    ("media", "create", "--pool", DAILY, "--label-type", "MTF", "--label-id", "?"),
+    ("media", "create", "--pool", DAILY, "--label-type", "MTF", "--label-id", "x", "--barcode", "?"),
+    *(("media", verb, "?") for verb in ("show", "enable", "disable")),
+    *(("media", "list", option, "?") for option in ("--pool", "--library")),
+    *(("media", "update", "A00001", option, "?") for option in ("--name", "--description")),
+    ("media", "update", "?", "--name", "x"),
+    *(("media", verb, "?", WEEKLY) for verb in ("move", "change-type")),
+    *(("media", verb, "A00001", "?") for verb in ("move", "change-type")),
+    ("media", "delete", "?", "--dry-run"),
+    ("type", "list", "--library", "?"),
+    ("type", "show", "?"),
+    ("type", "create", "?"),
+    ("type", "create", "Ours", "--description", "?"),
+    ("type", "delete", "?", "--yes"),
+    *(("type", verb, "?", "Robot") for verb in ("add", "remove")),
+    *(("type", verb, "LTO-9", "?") for verb in ("add", "remove")),
+    ("acl", "show", "?"),
+    *(("acl", "show", kind, "?") for kind in ("library", "computer")),
+    ("acl", "grant", "?", "everyone", "use"),
+    ("acl", "deny", DAILY, "?", "use"),
+    ("acl", "deny", DAILY, "everyone", "?"),
+    ("acl", "revoke", "?", "everyone"),
+    ("acl", "revoke", DAILY, "?"),
+    ("acl", "owner", DAILY, "?"),
+    ("db", "create", "?"),
+    *(("db", "create", "sqlite:////proc/no/rsm.db", option, "?") for option in ("--administrators", "--operators")),
+    ("view", "?"),
+    *(("view", kind, "?") for kind in ("physical_media", "partition", "logical_media", "pool", "slot", "type")),
+]
+
+
+@pytest.mark.parametrize("words", TEXTS, ids=" ".join)
+def test_no_text_anywhere_is_a_traceback(
+    filled_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("", "\udc80", "y" * 70_000, "a\tb\x1b", "\\", "\u00e4\U0001f4fc", "0" * 32, "-1"):
+        answer = filled_command("--json", *(text if word == "?" else word for word in words))
+        if answer.status == 0:
+            assert isinstance(answer.document, (dict, list))
+        else:
+            assert (answer.out, answer.status in (1, 2)) == ("", True), text
+            assert answer.error["message"]
+    assert filled_command("db", "check").status == 0
+
+
+@pytest.fixture
+def bob(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Make the process run as somebody without any rights of his own from now on."""
+    return lambda: monkeypatch.setattr(rsm.Caller, "of_process", lambda: rsm.Caller("user:bob"))
+
+
+def test_what_may_not_be_read_goes_by_its_id(filled_command: Command, bob: Callable[[], None]) -> None:
+    known = filled_command("--json", "pool", "show", DAILY).document["id"]
+    filled_command("acl", "deny", DAILY, "user:bob", "use")
+    filled_command("acl", "grant", WEEKLY, "user:bob", "use")
+    bob()
+    refused = filled_command("pool", "show", DAILY)
+    assert (refused.status, refused.err.partition(":")[0]) == (1, "ERROR_ACCESS_DENIED (5)")
+    assert sorted(filled_command("view", "pool", r"\App").out.splitlines()) == sorted([known, "Weekly"])
+    assert {"id": known, "name": known} in filled_command("--json", "view", "pool", r"\App").document
+    assert [line[0] for line in filled_command("--plain", "pool", "list", r"\App").lines] == [WEEKLY]
+
+
+def test_a_change_without_the_right_to_read_it_is_still_done(filled_command: Command, bob: Callable[[], None]) -> None:
+    for pool in (DAILY, WEEKLY):
+        filled_command("acl", "deny", pool, "user:bob", "use")
+        filled_command("acl", "grant", pool, "user:bob", "control,modify")
+    bob()
+    answer = filled_command("media", "move", "A00001", WEEKLY, "--json")
+    assert (answer.status, answer.document) == (0, None)
+    assert filled_command("pool", "delete", WEEKLY, "--yes").err.startswith("ERROR_NOT_EMPTY (4307): ")
+    assert filled_command("media", "move", "A00001", DAILY).status == 0
+    assert filled_command("pool", "delete", WEEKLY, "--yes").status == 0
+
+
+def test_rights_given_away_are_told_all_the_same(filled_command: Command, bob: Callable[[], None]) -> None:
+    filled_command("acl", "owner", DAILY, "user:bob")
+    bob()
+    assert filled_command("acl", "owner", DAILY, "user:carol").status == 0
+    assert filled_command("acl", "show", DAILY).err.startswith("ERROR_ACCESS_DENIED (5): ")
+
+
 def test_ids_are_taken_with_and_without_hyphens_and_capitals(filled_command: Command) -> None:
     known = filled_command("--json", "pool", "show", DAILY).document["id"]
     for word in (known, known.upper(), known.replace("-", ""), known.replace("-", "").upper()):
@@ -142,6 +237,7 @@ def test_pool_options_arrive(filled_command: Command) -> None:
     options = ("--type", "LTO-8", "--from-free", "--to-free", "--max-allocates", "3", "--description", "d")
     made = filled_command("--json", "pool", "create", r"\App\Odd", *options).document
     assert filled_command("--json", "pool", "show", r"\App\Odd").document == made
+    assert filled_command("--plain", "pool", "create", r"\App\Odd", "--exist-ok").lines == [[made["id"]]]
     lto = filled_command("--json", "type", "show", "LTO-8").document
     wanted = {"media_type": lto["id"], "allocate_from_free": True, "deallocate_to_free": True, "max_allocates": 3}
     assert wanted.items() <= made.items()
