@@ -35,7 +35,7 @@ from rsm.errors import (
     NotReadyError,
     RsmError,
 )
-from rsm.gate import Gate, GateTimeoutError
+from rsm.gate import Gate, GateTimeoutError, close_gate, open_gate
 from rsm.security import AccessEra, Policy
 from rsm.statements import Compiled, compile_statement
 
@@ -301,7 +301,7 @@ class Database:
                     raw.execute(self.driver.begin_write)
                     yield connection
                     self._check_foreign_keys(raw)
-                    raw.execute("COMMIT")
+                    self._commit(raw)
                 except BaseException:
                     if self.driver.in_transaction(raw):
                         raw.execute("ROLLBACK")
@@ -380,11 +380,13 @@ class Database:
         """Tell whether some program is upgrading the catalogue at this moment."""
         if self.is_sqlite:
             return self._open_gate().upgrade_is_marked()
-        with self._translated(), self._writers.connect() as connection:
-            free = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({UPGRADE_KEY})").scalar_one()
-            if free:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({UPGRADE_KEY})")
-            return not free
+        with self._translated(), self._readers.connect() as connection:
+            sql = (
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                f" AND classid::bigint = {UPGRADE_KEY >> 32} AND objid::bigint = {UPGRADE_KEY & 0xFFFFFFFF}"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            return bool(connection.exec_driver_sql(sql).scalar_one())
 
     @contextlib.contextmanager
     def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
@@ -406,7 +408,7 @@ class Database:
             if self._gate is None:
                 assert self.path is not None
                 try:
-                    self._gate = Gate(f"{self.path}-gate", stat.S_IMODE(self.path.stat().st_mode))
+                    self._gate = open_gate(f"{self.path}-gate", stat.S_IMODE(self.path.stat().st_mode))
                 except OSError as error:
                     raise DatabaseFailureError(f"cannot open {self.path}-gate: {error.strerror}") from error
             return self._gate
@@ -443,10 +445,7 @@ class Database:
             except self.driver.errors as error:
                 self.fail(error)
             yield raw
-            try:
-                raw.execute("COMMIT")
-            except self.driver.errors as error:
-                self.fail(error, committing=True)
+            self._commit(raw)
         except BaseException as error:
             try:
                 if self.driver.in_transaction(raw):
@@ -458,6 +457,12 @@ class Database:
             if isinstance(error, MemoryError) and not isinstance(error, RsmError):
                 raise NotEnoughMemoryError from error
             raise
+
+    def _commit(self, raw: Any) -> None:
+        try:
+            raw.execute("COMMIT")
+        except self.driver.errors as error:
+            self.fail(error, committing=True)
 
     def _check_foreign_keys(self, raw: Any) -> None:
         if self.is_sqlite and (dangling := raw.execute("PRAGMA foreign_key_check").fetchall()):
@@ -486,6 +491,16 @@ class Database:
                     self._close_now()
                 self._calls.notify_all()
 
+    def was_replaced(self) -> bool:
+        """Tell whether the path names another file by now, which old sessions will not touch and new ones may open."""
+        if self.path is None or self._seen is None:
+            return False
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) != self._seen[:2]
+
     def _check_alive(self) -> None:
         if self.dead:
             raise InvalidHandleError("this session was closed, or belongs to the process before a fork: connect again")
@@ -512,8 +527,18 @@ class Database:
             self._forget_connections()
 
     def _forget_connections(self) -> None:
+        if self.was_replaced():
+            # SQLite ends a last connection by deleting the -wal of that name, which would be the new file's by now.
+            self._leave_connections()
         self._writers.dispose()
         self._readers.dispose()
+
+    def _leave_connections(self) -> None:
+        """Forget every connection without closing it, not even when the interpreter ends."""
+        for connection in self._open.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._writers.dispose(close=False)
+        self._readers.dispose(close=False)
 
     # Statements
 
@@ -558,7 +583,7 @@ class Database:
         self._forget_connections()
         with self._lock:
             if self._gate is not None:
-                self._gate.close()
+                close_gate(self._gate)
                 self._gate = None
 
     def before_fork(self) -> None:
@@ -583,15 +608,9 @@ class Database:
     def after_fork_in_child(self) -> None:
         """Be dead without touching what the parent still uses."""
         self.dead = True
-        for connection in self._open.values():
-            # Closing one of these here, even when the interpreter ends, could checkpoint or hang up for the parent.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
         if self.is_sqlite and self._open:
             _inherited.add(os.path.realpath(self.url.database or ""))
-        self._writers.dispose(close=False)
-        self._readers.dispose(close=False)
-        if self._gate is not None:
-            self._gate.close()
+        self._leave_connections()  # closing one could checkpoint or hang up for the parent
 
 
 def is_retryable(error: RsmError) -> bool:
@@ -621,7 +640,7 @@ def acquire(url: URL) -> Database:
         key = url.render_as_string(hide_password=False)
     with _databases_lock:
         database = _databases.get(key)
-        if database is None:
+        if database is None or database.was_replaced():
             database = _databases[key] = Database(url)
         database.users += 1
         return database

@@ -4,16 +4,16 @@ It owns the gate file and is the only module that opens it: POSIX locks go away 
 the file. It never touches the catalogue. The kernel frees the lock when the holder dies, so nothing here needs a clock
 or a process number.
 
-Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile meanwhile, so a
-process that leaves the gate and comes straight back queues behind those who were there before; byte 2 shows that
-an upgrade runs. A blocking wait has no
-time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in this process,
-and lets go by itself when nobody does.
+Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile meanwhile, so a process that leaves the
+gate and comes straight back queues behind those who were there before. Byte 2 shows that an upgrade runs. A blocking wait
+has no time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in this
+process, and lets go by itself when nobody does.
 """
 
 import contextlib
 import fcntl
 import os
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -71,12 +71,13 @@ class Gate:
     """The gate of one catalogue in this process; threads queue on an ordinary lock before the OS lock."""
 
     def __init__(self, path: str, mode: int) -> None:
-        """Open or make the gate file with the catalogue's own permission bits.
+        """Open or make the gate file with the catalogue's own permission bits; `open_gate` is for everyone else.
 
         Raises:
             OSError: it cannot be opened for writing.
         """
         self.path = path
+        self.users = 0
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             os.fchmod(self._descriptor, mode & 0o666)  # whatever the umask: who may write the catalogue may pass here
@@ -84,6 +85,7 @@ class Gate:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._threads = threading.Lock()
         self._waiter: _Waiter | None = None
+        self._marks = threading.Lock()
         self._upgrades = 0
 
     @contextlib.contextmanager
@@ -134,26 +136,24 @@ class Gate:
     @contextlib.contextmanager
     def upgrade_mark(self) -> Iterator[None]:
         """Show other processes, for as long as the body runs, that the catalogue is being upgraded."""
-        with contextlib.suppress(BlockingIOError, PermissionError):  # someone else shows it already
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _UPGRADE)
-        self._upgrades += 1
+        with self._marks:
+            self._upgrades += 1
+            fcntl.lockf(self._descriptor, fcntl.LOCK_SH, 1, _UPGRADE)
         try:
             yield
         finally:
-            self._upgrades -= 1
-            if not self._upgrades:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _UPGRADE)
+            with self._marks:
+                self._upgrades -= 1
+                if not self._upgrades:
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _UPGRADE)
 
     def upgrade_is_marked(self) -> bool:
-        """Tell whether any process shows the upgrade mark."""
+        """Tell whether any process shows the upgrade mark; asking takes no lock, so that askers do not meet."""
         if self._upgrades:
             return True
-        try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _UPGRADE)
-        except (BlockingIOError, PermissionError):
-            return True
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _UPGRADE)
-        return False
+        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _UPGRADE, 1, 0)
+        found = struct.unpack("hhqqi", fcntl.fcntl(self._descriptor, fcntl.F_GETLK, wanted)[: len(wanted)])
+        return bool(found[0] != fcntl.F_UNLCK)
 
     def close(self) -> None:
         """Close the gate file, and with it every lock this process holds on it.
@@ -163,3 +163,53 @@ class Gate:
         """
         if self._waiter is None or self._waiter.finished:
             os.close(self._descriptor)
+
+
+# The gates this process has open: a second descriptor of one file, once closed, would take the first one's locks along.
+_gates: dict[tuple[int, int], Gate] = {}
+_gates_lock = threading.Lock()
+
+
+def open_gate(path: str, mode: int) -> Gate:
+    """Return this process's gate at `path`, made with the permission bits `mode`; `close_gate` it once for each call.
+
+    Raises:
+        OSError: it cannot be opened for writing.
+    """
+    with _gates_lock:
+        with contextlib.suppress(FileNotFoundError):
+            gate = _gates.get(_identity(os.stat(path)))
+            if gate is not None:
+                gate.users += 1
+                return gate
+        gate = Gate(path, mode)
+        gate.users = 1
+        _gates[_identity(os.stat(path))] = gate
+        return gate
+
+
+def close_gate(gate: Gate) -> None:
+    """Give back what `open_gate` returned; the last one closes the file."""
+    with _gates_lock:
+        gate.users -= 1
+        if gate.users:
+            return
+        for identity in [identity for identity, known in _gates.items() if known is gate]:
+            del _gates[identity]
+        gate.close()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _after_fork_in_child() -> None:
+    """Let go of the parent's files; its locks are not the child's, and closing here does not touch them."""
+    global _gates_lock
+    _gates_lock = threading.Lock()
+    for gate in _gates.values():
+        gate.close()
+    _gates.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
