@@ -5,9 +5,9 @@ the file. It never touches the catalogue. The kernel frees the lock when the hol
 or a process number.
 
 Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile meanwhile, so a process that leaves the
-gate and comes straight back queues behind those who were there before. Byte 2 shows that an upgrade runs. A blocking wait
-has no time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in this
-process, and lets go by itself when nobody does.
+gate and comes straight back queues behind those who were there before. Byte 2 shows that an upgrade runs. A blocking
+wait has no time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in
+this process, and lets go by itself when nobody does.
 """
 
 import contextlib
