@@ -9,15 +9,12 @@ take an advisory lock. Statements run on the driver's own cursor, compiled once 
 
 import contextlib
 import ctypes
-import itertools
 import os
 import stat
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,8 +33,10 @@ from rsm.errors import (
     RsmError,
 )
 from rsm.gate import Gate, GateTimeoutError, close_gate, open_gate
-from rsm.security import AccessEra, Policy
 from rsm.statements import Compiled, compile_statement
+from rsm.transaction import Origin as Origin
+from rsm.transaction import Transaction as Transaction
+from rsm.transaction import Versions as Versions
 
 REVISION = 1  # the newest revision in migrations/versions, and the one this program writes
 MINIMUM_READER = 1  # the oldest program that may read what this one writes
@@ -57,160 +56,6 @@ def new_id() -> uuid.UUID:
 def user_version(revision: int, min_reader: int, min_writer: int) -> int:
     """Pack what every transaction compares into the one number that SQLite keeps in the file's header."""
     return revision * 1_000_000 + min_writer * 1_000 + min_reader
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """On whose behalf a transaction runs; every event carries it."""
-
-    user: str
-    application: str
-    session: uuid.UUID
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """What a catalogue says of itself before anything else is read from it."""
-
-    revision: int
-    min_reader: int
-    min_writer: int
-    policy: Policy
-
-
-class Transaction:
-    """An open transaction, good for the one call that it was opened for. Services run statements on it, no more."""
-
-    __slots__ = ("_database", "_raw", "_savepoints", "now", "origin", "policy", "versions")
-
-    def __init__(self, database: "Database", raw: Any, origin: Origin) -> None:
-        self._database = database
-        self._raw = raw
-        self._savepoints = itertools.count()
-        self.origin = origin
-        self.now = datetime.now(UTC)
-        self.versions = self._read_versions()
-        self.policy = self.versions.policy
-
-    def rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
-        """Run a statement and return all its rows, as named tuples of Python values."""
-        compiled = self._database.compiled(statement)
-        cursor = self._execute(compiled, parameters)
-        try:
-            raw_rows = cursor.fetchall()
-        except self._database.driver.errors as error:
-            self._database.fail(error)
-        assert compiled.row is not None, "a statement without columns has no rows"
-        if not compiled.results:
-            return [compiled.row(row) for row in raw_rows]
-        finished = []
-        with self.decoding():
-            for raw_row in raw_rows:
-                row = list(raw_row)
-                for position, processor in compiled.results:
-                    if row[position] is not None:
-                        row[position] = processor(row[position])
-                finished.append(compiled.row(row))
-        return finished
-
-    @contextlib.contextmanager
-    def decoding(self) -> Iterator[None]:
-        """Take a stored value that means nothing for what it is: damage.
-
-        Raises:
-            DatabaseFailureError: the body met a value that no catalogue can hold.
-        """
-        try:
-            yield
-        except RsmError:
-            raise
-        except (ValueError, OverflowError) as error:
-            label = self._database.label
-            raise DatabaseFailureError(f"{label} holds a senseless value, run rsm db check: {error}") from error
-
-    def row(self, statement: sqlalchemy.Executable, **parameters: Any) -> Any:
-        """Run a statement and return its first row, or None."""
-        rows = self.rows(statement, **parameters)
-        return rows[0] if rows else None
-
-    def one(self, statement: sqlalchemy.Executable, what: str, **parameters: Any) -> Any:
-        """Run a statement and return its first row, which every sound catalogue has.
-
-        Raises:
-            DatabaseFailureError: it is gone.
-        """
-        row = self.row(statement, **parameters)
-        if row is None:
-            raise DatabaseFailureError(f"{self._database.label} has lost {what}: run rsm db check")
-        return row
-
-    def change(self, statement: sqlalchemy.Executable, **parameters: Any) -> int:
-        """Run a statement that changes rows and return how many it changed."""
-        count: int = self._execute(self._database.compiled(statement), parameters).rowcount
-        return count
-
-    def change_many(self, statement: sqlalchemy.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
-        """Run a statement once for each set of parameters."""
-        compiled = self._database.compiled(statement)
-        bound = [self._bind(compiled, each) for each in parameters]
-        try:
-            self._database.driver.execute_many(self._raw, compiled.sql, bound)
-        except self._database.driver.errors as error:
-            self._database.fail(error)
-
-    @contextlib.contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Undo what the body did if it raises, and nothing else of the transaction."""
-        name = f"call_{next(self._savepoints)}"
-        self.run(f"SAVEPOINT {name}")
-        try:
-            yield
-        except BaseException:
-            if self._database.driver.in_transaction(self._raw):
-                self.run(f"ROLLBACK TO SAVEPOINT {name}")
-                self.run(f"RELEASE SAVEPOINT {name}")
-            raise
-        self.run(f"RELEASE SAVEPOINT {name}")
-
-    @property
-    def alive(self) -> bool:
-        """Whether the database still holds the transaction open; after some failures SQLite has undone all of it."""
-        return self._database.driver.in_transaction(self._raw)
-
-    def run(self, sql: str) -> Any:
-        """Run a fixed statement of this module's own."""
-        try:
-            return self._raw.execute(sql)
-        except self._database.driver.errors as error:
-            self._database.fail(error)
-
-    def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
-        bound = self._bind(compiled, parameters)
-        try:
-            return self._raw.execute(compiled.sql, bound)
-        except self._database.driver.errors as error:
-            self._database.fail(error)
-
-    def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
-        values = []
-        for name in compiled.names:
-            value = parameters[name] if name in parameters else compiled.constants[name]
-            processor = compiled.processors.get(name)
-            values.append(value if processor is None else processor(value))
-        return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
-
-    def _read_versions(self) -> Versions:
-        row = self.run(self._database.driver.versions).fetchone()
-        if row is None:
-            raise DatabaseFailureError(f"{self._database.label} has lost the row that describes it")
-        packed, revision, min_reader, min_writer, era, creator, administrators, operators = row
-        if self._database.is_sqlite:
-            revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
-            min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
-        with self.decoding():
-            policy = Policy(AccessEra(era), creator, administrators, operators)
-        return Versions(revision, min_reader, min_writer, policy)
 
 
 class Database:
