@@ -66,7 +66,6 @@ class Database:
         self.label = url.render_as_string(hide_password=True)
         self.dead = False
         self.users = 0
-        self._statements: dict[int, tuple[sqlalchemy.Executable, Compiled]] = {}
         self._gate: Gate | None = None
         self._seen: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
@@ -181,7 +180,12 @@ class Database:
         with self._call():
             self._check_file()
             with self._connection(self._readers) as connection, self._between(connection, "BEGIN") as raw:
-                return None if self.is_empty(raw) else Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+                if not self.is_empty(raw):
+                    return Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+        # SQLite takes a file of less than a page for an empty database, and would write over it.
+        if self.path is not None and 0 < self.path.stat().st_size < 512:
+            raise DatabaseFailureError(f"{self.label}: file is not a database")
+        return None
 
     def is_empty(self, raw: Any) -> bool:
         """Tell whether there is no table at all."""
@@ -219,7 +223,7 @@ class Database:
             try:
                 yield
             finally:
-                connection.exec_driver_sql(f"SELECT pg_advisory_unlock_shared({UPGRADE_KEY})")
+                connection.invalidate()  # ends the lock; its pool may have been left behind meanwhile
 
     def is_being_upgraded(self) -> bool:
         """Tell whether some program is upgrading the catalogue at this moment."""
@@ -385,14 +389,9 @@ class Database:
         self._writers.dispose(close=False)
         self._readers.dispose(close=False)
 
-    # Statements
-
     def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
-        """Return the statement as this database's driver wants it, compiled at its first use."""
-        known = self._statements.get(id(statement))
-        if known is None:
-            known = self._statements[id(statement)] = (statement, compile_statement(statement, self.dialect))
-        return known[1]
+        """Return the statement as this database's driver wants it."""
+        return compile_statement(statement, self.dialect)
 
     # Errors
 
@@ -426,6 +425,9 @@ class Database:
 
     def _close_now(self) -> None:
         self._forget_connections()
+        for connection in [] if self.was_replaced() else list(self._open.values()):
+            with contextlib.suppress(*self.driver.errors):
+                connection.close()  # one that was out while its pool was left behind
         with self._lock:
             if self._gate is not None:
                 close_gate(self._gate)

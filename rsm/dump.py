@@ -6,7 +6,7 @@ It knows tables by reflection only, so that a file of any revision loads into th
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
@@ -36,12 +36,13 @@ def read_head(file: IO[str]) -> Head:
     Raises:
         InvalidParameterError: the file is no export.
     """
-    entry = _parsed(file.readline())
+    entry = _parsed(next(_lines(file), ""))
     try:
         head = Head(**entry)
     except TypeError as error:
         raise InvalidParameterError("the file is no export of a catalogue") from error
-    if head.format != _FORMAT or not all(isinstance(n, int) for n in (head.revision, head.min_reader, head.min_writer)):
+    numbers = (head.revision, head.min_reader, head.min_writer)
+    if head.format != _FORMAT or not all(type(number) is int and 0 < number < 1_000 for number in numbers):
         raise InvalidParameterError("the file is no export of a catalogue")
     return head
 
@@ -59,6 +60,7 @@ def write_rows(database: db.Database, file: IO[str]) -> int:
                 values = [_plain(value) for value in row]
                 file.write(json.dumps([table.name, dict(zip(columns, values, strict=True))], ensure_ascii=False) + "\n")
                 count += 1
+        file.write(json.dumps({"rows": count}) + "\n")
     return count
 
 
@@ -66,7 +68,7 @@ def load_rows(connection: Connection, lines: Iterable[str]) -> int:
     """Store the rows of an export in the empty tables of its own revision, and return how many there were.
 
     Raises:
-        InvalidParameterError: a line is no row of a catalogue.
+        InvalidParameterError: a line is no row of a catalogue, or the file does not end as it should.
     """
     tables = {table.name: table for table in _reflected(connection)}
     count, batch_of, batch = 0, "", list[dict[str, Any]]()
@@ -76,16 +78,22 @@ def load_rows(connection: Connection, lines: Iterable[str]) -> int:
             connection.execute(insert(tables[batch_of]), batch)
             batch.clear()
 
-    for line in lines:
+    ended = False
+    for line in _lines(lines):
         entry = _parsed(line)
-        if not (isinstance(entry, list) and len(entry) == 2 and entry[0] in tables and isinstance(entry[1], dict)):
-            raise InvalidParameterError(f"line {count + 2} of the file is no row of a catalogue")
-        if entry[0] != batch_of or len(batch) >= _BATCH:
+        if ended:
+            raise InvalidParameterError("the file goes on after its end")
+        if entry == {"rows": count}:
+            ended = True
+            continue
+        table, row = _row(entry, tables, count + 2)
+        if table != batch_of or len(batch) >= _BATCH:
             flush()
-            batch_of = entry[0]
-        columns = tables[batch_of].columns
-        batch.append({name: _native(value, columns.get(name)) for name, value in entry[1].items()})
+            batch_of = table
+        batch.append(row)
         count += 1
+    if not ended:
+        raise InvalidParameterError("the file was cut short: its last line is missing")
     flush()
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
@@ -122,18 +130,43 @@ def _plain(value: Any) -> Any:
     return {"bytes": bytes(value).hex()} if isinstance(value, (bytes, memoryview)) else value
 
 
-def _native(value: Any, column: "sqlalchemy.Column[Any] | None") -> Any:
-    if not isinstance(value, dict):
-        return value
+def _lines(file: Iterable[str]) -> Iterator[str]:
     try:
-        data = bytes.fromhex(value["bytes"])
-        return uuid.UUID(bytes=data) if column is not None and isinstance(column.type, sqlalchemy.Uuid) else data
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidParameterError(f"{value!r} is no value of a catalogue") from error
+        for line in file:  # noqa: UP028 - `yield from` would close the file together with the generator
+            yield line
+    except UnicodeDecodeError as error:
+        raise InvalidParameterError("the file is no export of a catalogue: it is not UTF-8") from error
+
+
+def _row(entry: Any, tables: dict[str, sqlalchemy.Table], number: int) -> tuple[str, dict[str, Any]]:
+    """Take a line apart; a row has every column of its table and no other."""
+    match entry:
+        case [str(table), dict(values)] if table in tables and set(values) == set(tables[table].columns.keys()):
+            columns = tables[table].columns
+            return table, {name: _native(value, columns[name], number) for name, value in values.items()}
+    raise InvalidParameterError(f"line {number} of the file is no row of a catalogue")
+
+
+def _native(value: Any, column: "sqlalchemy.Column[Any]", number: int) -> Any:
+    try:
+        match value:
+            case {"bytes": str(digits)} if len(value) == 1:
+                data = bytes.fromhex(digits)
+                return uuid.UUID(bytes=data) if isinstance(column.type, sqlalchemy.Uuid) else data
+            case str():
+                value.encode()  # half of a surrogate pair is no text
+                return value
+            case None:
+                return value
+            case int() if not isinstance(value, bool) and -(2**63) <= value < 2**63:
+                return value
+    except ValueError as error:
+        raise InvalidParameterError(f"line {number} of the file holds no value of {column.name}") from error
+    raise InvalidParameterError(f"line {number} of the file holds no value of {column.name}")
 
 
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterError("the file is no export of a catalogue, or was cut short") from error

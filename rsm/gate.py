@@ -155,13 +155,18 @@ class Gate:
         found = struct.unpack("hhqqi", fcntl.fcntl(self._descriptor, fcntl.F_GETLK, wanted)[: len(wanted)])
         return bool(found[0] != fcntl.F_UNLCK)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a wait that was given up is still in the queue."""
+        return self._waiter is not None and not self._waiter.finished
+
     def close(self) -> None:
         """Close the gate file, and with it every lock this process holds on it.
 
         While a wait that was given up is still in the queue the file stays open: its number must not come to name
         another file under a lock call.
         """
-        if self._waiter is None or self._waiter.finished:
+        if not self.waits:
             os.close(self._descriptor)
 
 
@@ -192,8 +197,8 @@ def close_gate(gate: Gate) -> None:
     """Give back what `open_gate` returned; the last one closes the file."""
     with _gates_lock:
         gate.users -= 1
-        if gate.users:
-            return
+        if gate.users or gate.waits:
+            return  # a wait given up still moves the locks of this process: the next to open the file takes it over
         for identity in [identity for identity, known in _gates.items() if known is gate]:
             del _gates[identity]
         gate.close()

@@ -86,7 +86,7 @@ class Text(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(SqlText(collation="C") if dialect.name == "postgresql" else SqlText())
+        return SqlText(collation="C") if dialect.name == "postgresql" else SqlText()
 
 
 class Int(TypeDecorator[int]):

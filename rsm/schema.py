@@ -5,12 +5,13 @@ knows tables, not calls; it never decides about an object inside a catalogue.
 """
 
 import os
+import shlex
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import sqlalchemy
 from sqlalchemy import Connection
@@ -89,7 +90,7 @@ def open_database(url: URL, *, upgrade_for: Caller | None, creator: Caller) -> d
                 raise NotReadyError(f"{database.label} is being upgraded just now: try again in a moment")
             raise NoInterfacesError(
                 f"{database.label} is at revision {versions.revision} and this program needs {db.REVISION}:"
-                f" run rsm --database {database.label} db upgrade"
+                f" run rsm --database {shlex.quote(database.label)} db upgrade"
             )
     except BaseException:
         db.release(database)
@@ -160,6 +161,7 @@ class _opened:  # noqa: N801 - reads as a verb in `with`
                 place.make_file(path)
             elif not os.path.exists(path):
                 raise DatabaseFailureError(f"there is no catalogue at {path}: rsm db create makes one")
+            place.check_file_system(path)
         self._database = db.acquire(url)
 
     def __enter__(self) -> db.Database:
@@ -224,11 +226,13 @@ def _upgrade(database: db.Database, caller: Caller) -> None:
         _check_control(database, versions, caller)
         if versions.revision == db.REVISION:
             return
-        _copy_before(database, versions.revision)
         with database.migrating() as connection:
-            # Another process may have upgraded while this one waited at the gate: alembic then finds nothing to do.
-            run_revisions(connection, "head")
-            mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
+            # Another process may have upgraded while this one waited at the gate: there is nothing left to do then.
+            revision = connection.exec_driver_sql("SELECT revision FROM catalogue").scalar_one()
+            if revision < db.REVISION:
+                _copy_before(database, revision)
+                run_revisions(connection, "head")
+                mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
 
 
 def _check_control(database: db.Database, versions: db.Versions, caller: Caller) -> None:
@@ -245,16 +249,19 @@ def _check_control(database: db.Database, versions: db.Versions, caller: Caller)
 
 
 def _copy_before(database: db.Database, revision: int) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     if database.path is not None:
         target = database.path.with_name(f"{database.path.name}-before-{revision:04}-{stamp}-{os.getpid()}")
         database.copy_to(target)
         return target
     folder = place.default_path().parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / f"{database.url.database}-before-{revision:04}-{stamp}-{os.getpid()}.jsonl"
-    with open(target, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        dump.write_rows(database, file)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(target, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            dump.write_rows(database, file)
+    except OSError as error:
+        raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
     return target
 
 
@@ -329,17 +336,33 @@ def check(url: str | None) -> list[str]:
             return [f"{database.label} is empty"]
         origin = db.Origin("", "", uuid.UUID(int=0))
         findings: list[str] = []
-        with database.snapshot(origin) as transaction:
-            if database.is_sqlite:
-                pages = [row[0] for row in transaction.run("PRAGMA integrity_check").fetchall()]
-                findings += [f"the file is damaged: {line}" for line in pages if line != "ok"]
-                dangling = transaction.run("PRAGMA foreign_key_check").fetchall()
-                findings += [f"table {row[0]} refers to a row of {row[2]} that is not there" for row in dangling]
-            for sentence, sql in (*_CHECKS, *_registry_checks()):
-                for row in transaction.run(sql).fetchall():
-                    value = uuid.UUID(bytes=row[0]) if isinstance(row[0], bytes) else row[0]
-                    findings.append(f"{sentence}: {value}")
+        try:
+            with database.snapshot(origin) as transaction:
+                if database.is_sqlite:
+                    pages = [str(row[0]) for row in _judged(database, transaction, "PRAGMA integrity_check")]
+                    findings += [f"the file is damaged: {line}" for line in pages if line != "ok"]
+                    dangling = _judged(database, transaction, "PRAGMA foreign_key_check")
+                    findings += [
+                        f"table {row[0]} refers to a row of {row[2]} that is not there"
+                        for row in dangling
+                        if len(row) > 1
+                    ]
+                for sentence, sql in (*_CHECKS, *_registry_checks()):
+                    for row in _judged(database, transaction, sql):
+                        value = uuid.UUID(bytes=row[0]) if isinstance(row[0], bytes) and len(row[0]) == 16 else row[0]
+                        findings.append(f"{sentence}: {value}")
+        except DatabaseFailureError:
+            if not findings:
+                raise
         return findings
+
+
+def _judged(database: db.Database, transaction: db.Transaction, sql: str) -> list[Any]:
+    """Run one check; one that damage keeps from ending is a finding by itself."""
+    try:
+        return list(transaction.run(sql).fetchall())
+    except database.driver.errors as error:
+        return [(f"this could not be read: {error}",)]
 
 
 def _registry_checks() -> Iterator[tuple[str, str]]:

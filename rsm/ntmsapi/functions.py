@@ -116,7 +116,7 @@ def _open_session(server: Any, application: Any, options: Any, caller: Any) -> S
 def _catalogue_at(server: str) -> str | None:
     if "\0" in server:
         raise InvalidComputernameError("a computer name has no NUL")
-    if "/" in server or os.path.lexists(server):
+    if "/" in server or (os.path.lexists(server) and not os.path.isdir(server)):
         return server
     if not _COMPUTER_NAME.fullmatch(server):
         raise InvalidComputernameError(f"{server!a} is neither a catalogue nor the name of a computer")

@@ -158,12 +158,14 @@ def demand(transaction: Transaction, caller: Caller, rights: AccessRights, guard
         raise AccessDeniedError(f"{caller.user} needs {names} on {what}")
 
 
-def require_library(transaction: Transaction, caller: Caller, call: str, library_id: uuid.UUID) -> None:
-    """Refuse unless the caller may use `call` on this library.
+def require_library(
+    transaction: Transaction, caller: Caller, rights: AccessRights, kind: Kind, object_id: uuid.UUID
+) -> None:
+    """Refuse unless the caller has `rights` on a library, or on the library that a device is in.
 
     Raises:
+        DatabaseFailureError: the library is gone.
         AccessDeniedError: a right is missing.
     """
-    guard = read_guard(transaction, Kind.NTMS_LIBRARY, library_id)
-    assert guard is not None, "the library was read in this transaction"
-    demand(transaction, caller, need(call, transaction.policy.access_era).library, guard, "the library")
+    guard = _guard(transaction, _select_guard(kind), "the library of a device", id=object_id)
+    demand(transaction, caller, rights, guard, "the library")

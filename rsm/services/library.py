@@ -25,11 +25,11 @@ from rsm.errors import (
     ObjectNotFoundError,
 )
 from rsm.model import OFFLINE, DriveTypeMediaType, Id, Library, LibraryMediaType, MediaPool, MediaType, PhysicalMedium
-from rsm.security import AccessRights, Caller
+from rsm.security import AccessRights, Caller, need
 from rsm.services import access, events
 from rsm.services.names import check_description, check_name
 from rsm.services.objects import Reference, find, read_value
-from rsm.services.pools import create_system_pools, delete_object, delete_system_pools, insert_object
+from rsm.services.pools import create_system_pools, delete_object, delete_unused_system_pools, insert_object
 
 FIRST_USER_CODE = 2000  # above STORAGE_MEDIA_TYPE and the LTO generations
 _DEVICE_TYPES = (
@@ -81,6 +81,11 @@ def _get_type(transaction: Transaction, reference: Reference) -> Any:
     return row
 
 
+def _require(transaction: Transaction, caller: Caller, call: str, library_id: uuid.UUID) -> None:
+    rights = need(call, transaction.policy.access_era).library
+    access.require_library(transaction, caller, rights, Kind.NTMS_LIBRARY, library_id)
+
+
 def check_media_type(transaction: Transaction, media_type: Reference) -> None:
     """Refuse a media type that is not on record.
 
@@ -103,7 +108,7 @@ def add_media_type(transaction: Transaction, caller: Caller, media_type: Referen
     """
     target = _get_library(transaction, library)
     added = _get_type(transaction, media_type)
-    access.require_library(transaction, caller, "AddNtmsMediaType", target.id)
+    _require(transaction, caller, "AddNtmsMediaType", target.id)
     if target.library_type == OFFLINE:
         raise LibraryOfflineError("the offline library takes every media type and lists none")
     if transaction.row(_LINK, library=target.id, media_type=added.id) is None:
@@ -124,7 +129,7 @@ def remove_media_type(transaction: Transaction, caller: Caller, media_type: Refe
         NotEmptyError: the library holds media of the type.
     """
     target = _get_library(transaction, library)
-    access.require_library(transaction, caller, "DeleteNtmsMediaType", target.id)
+    _require(transaction, caller, "DeleteNtmsMediaType", target.id)
     removed = _get_type(transaction, media_type)
     if transaction.row(_LINK, library=target.id, media_type=removed.id) is None:
         raise InvalidMediaError(f"library {target.name} does not take {removed.name}")
@@ -132,9 +137,7 @@ def remove_media_type(transaction: Transaction, caller: Caller, media_type: Refe
         raise NotEmptyError(f"library {target.name} still holds {removed.name} cartridges")
     transaction.change(_DELETE_LINK, library=target.id, media_type=removed.id)
     _record(transaction, "DeleteNtmsMediaType", target.id, before=removed.name, after=None)
-    uses = transaction.row(_USES, library=target.id, media_type=removed.id)
-    if not uses.media and not uses.libraries:
-        delete_system_pools(transaction, "DeleteNtmsMediaType", removed.id)
+    delete_unused_system_pools(transaction, "DeleteNtmsMediaType", removed.id)
 
 
 def _record(transaction: Transaction, call: str, library_id: uuid.UUID, before: str | None, after: str | None) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from rsm import values
 from rsm.constants import (
+    NULL_GUID,
     NtmsBarCodeState,
     NtmsMediaState,
     NtmsOperationalState,
@@ -53,9 +54,17 @@ from rsm.services.names import (
     check_label_info,
     check_label_type,
     check_name,
+    fit_name,
 )
 from rsm.services.objects import Reference, find, kind_of, read_value, sequence_text
-from rsm.services.pools import Pool, delete_object, get_pool, insert_object, look_up
+from rsm.services.pools import (
+    Pool,
+    delete_object,
+    delete_unused_system_pools,
+    get_pool,
+    insert_object,
+    look_up,
+)
 from rsm.services.properties import number
 
 State = NtmsPartitionState
@@ -183,7 +192,7 @@ def create_medium(
         "operational_state": int(NtmsOperationalState.NTMS_READY),
     }
     fields = {
-        "name": name or (barcode or label_text or sequence_text(sequence))[:63],
+        "name": name or fit_name(barcode) or fit_name(label_text) or sequence_text(sequence),
         "description": description,
         "enabled": enabled,
         "pool_id": home.id,
@@ -257,7 +266,10 @@ def _check_unknown(
 ) -> None:
     if barcode and transaction.row(_BARCODE_KNOWN, barcode=barcode) is not None:
         raise InvalidMediaError(f"a cartridge with bar code {barcode!a} is on record already")
-    ids = [new for new in (medium_id, *(side.id for side in sides), *(side.logical_medium for side in sides)) if new]
+    given = (medium_id, *(side.id for side in sides), *(side.logical_medium for side in sides))
+    ids = [new for new in given if new is not None]
+    if NULL_GUID in ids:
+        raise InvalidParameterError("the null GUID names nothing: leave the id out to get a new one")
     if len(set(ids)) != len(ids) or any(kind_of(transaction, new) is not None for new in ids):
         raise AlreadyExistsError("an id that was given is in use already")
     for side in sides if error_on_duplicate else ():
@@ -360,6 +372,7 @@ def delete_medium(transaction: Transaction, caller: Caller, reference: Reference
     events.record(
         transaction, "DeleteNtmsMedia", Operation.NTMS_OBJ_DELETE, Kind.NTMS_PHYSICAL_MEDIA, medium.id, before=before
     )
+    delete_unused_system_pools(transaction, "DeleteNtmsMedia", medium.media_type_id)
 
 
 # Moving
@@ -375,7 +388,7 @@ _MOVE = (
 )
 _SET_STATE = (
     update(Side)
-    .where(Side.medium_id == _ID)
+    .where(Side.medium_id == _ID, Side.state != bindparam("new_state", type_=Int()))
     .values(state=bindparam("new_state", type_=Int()), modified=bindparam("new_modified", type_=Instant()))
 )
 
@@ -418,8 +431,7 @@ def change_media_type(transaction: Transaction, caller: Caller, reference: Refer
         InvalidMediaError: there is no such cartridge, or the pool it is in is gone.
         InvalidMediaPoolError: there is no such destination, or it holds pools.
         AccessDeniedError: modify on the source pool (2003 era: and on the computer) is missing.
-        InvalidMediaPoolError, BusyError, InvalidStateError: as `move_medium`.
-        InvalidMediaPoolError: the destination's media type has another number of sides.
+        InvalidMediaPoolError: the destination's media type has another number of sides, or `move_medium` would refuse.
     """
     medium = get_medium(transaction, reference)
     source = look_up(transaction, medium.pool_id)
@@ -435,11 +447,15 @@ def change_media_type(transaction: Transaction, caller: Caller, reference: Refer
     if source.id == target.id:
         return
     sides = transaction.rows(_SIDES, id=medium.id)
-    _check_at_rest(medium, source, sides)
     if transaction.one(_TYPE, "the media type of a pool", id=target.media_type_id).sides != len(sides):
         raise InvalidMediaPoolError(f"the media type of {target.path} has another number of sides")
-    _check_states(medium, source, target, sides)
+    try:
+        _check_at_rest(medium, source, sides)
+        _check_states(medium, source, target, sides)
+    except (BusyError, InvalidStateError) as error:  # the call has one code for a move that is not allowed
+        raise InvalidMediaPoolError(str(error)) from None
     _move(transaction, "ChangeNtmsMediaType", medium, target, sides)
+    delete_unused_system_pools(transaction, "ChangeNtmsMediaType", medium.media_type_id)
 
 
 def _check_move_rights(transaction: Transaction, caller: Caller, source: Pool, target: Pool) -> None:

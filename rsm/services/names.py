@@ -47,6 +47,14 @@ def check_name(name: str, what: str = "name", *, may_be_empty: bool = False) -> 
     return name
 
 
+def fit_name(text: str) -> str:
+    """Return as much of a text as a name can hold: without control characters, at most 63 units."""
+    fitting = "".join(character for character in text if is_clean(character))
+    while units(fitting) > MAXIMUM_NAME:
+        fitting = fitting[:-1]
+    return fitting
+
+
 def check_level(name: str) -> str:
     """Return the name of one level of a pool path.
 

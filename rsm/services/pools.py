@@ -28,7 +28,7 @@ from rsm.errors import (
     NotEmptyError,
     ObjectNotFoundError,
 )
-from rsm.model import AccessControlEntry, Id, MediaPool, Object, PhysicalMedium
+from rsm.model import AccessControlEntry, Id, LibraryMediaType, MediaPool, Object, PhysicalMedium
 from rsm.security import (
     ADMINISTRATORS,
     ALL_RIGHTS,
@@ -62,7 +62,7 @@ from rsm.services.objects import (
     read_value,
     root_pool,
 )
-from rsm.services.properties import checked_fields, number, write_entries, write_fields
+from rsm.services.properties import checked_fields, flag, number, write_entries, write_fields
 
 ROOT, APPLICATION = NtmsPoolType.NTMS_POOLTYPE_UNKNOWN, NtmsPoolType.NTMS_POOLTYPE_APPLICATION
 SYSTEM = (NtmsPoolType.NTMS_POOLTYPE_SCRATCH, NtmsPoolType.NTMS_POOLTYPE_FOREIGN, NtmsPoolType.NTMS_POOLTYPE_IMPORT)
@@ -316,15 +316,16 @@ def _delete_with_event(transaction: Transaction, call: str, pool: Pool) -> None:
 # Changing
 
 
-def _policy(flag: Any) -> Any:
-    return lambda value: int(flag) if value else 0
+def _policy(field: str, bit: int) -> Any:
+    check = flag(field)
+    return lambda value: int(bit) if check(value) else 0
 
 
 _WRITABLE: dict[str, Any] = {
     "name": check_level,
     "media_type": lambda value: value,
-    "allocate_from_free": _policy(NTMS_ALLOCATE_FROMSCRATCH),
-    "deallocate_to_free": _policy(NTMS_DEALLOCATE_TOSCRATCH),
+    "allocate_from_free": _policy("allocate_from_free", NTMS_ALLOCATE_FROMSCRATCH),
+    "deallocate_to_free": _policy("deallocate_to_free", NTMS_DEALLOCATE_TOSCRATCH),
     "max_allocates": number("max_allocates"),
 }
 _COLUMN = {
@@ -425,6 +426,20 @@ def create_system_pools(transaction: Transaction, call: str, media_type_id: uuid
                 "max_allocates": 0,
             }
             insert_pool(transaction, call, fields, inherited(get_pool(transaction, parent.id).guard.dacl))
+
+
+_TYPE = bindparam("media_type", type_=Id())
+_TYPE_USED = select(
+    exists().where(PhysicalMedium.media_type_id == _TYPE).label("media"),
+    exists().where(LibraryMediaType.media_type_id == _TYPE).label("libraries"),
+)
+
+
+def delete_unused_system_pools(transaction: Transaction, call: str, media_type_id: uuid.UUID) -> None:
+    """Delete the service's pools of a media type once no library takes it and no cartridge of it is on record."""
+    used = transaction.row(_TYPE_USED, media_type=media_type_id)
+    if not used.media and not used.libraries:
+        delete_system_pools(transaction, call, media_type_id)
 
 
 def delete_system_pools(transaction: Transaction, call: str, media_type_id: uuid.UUID) -> None:

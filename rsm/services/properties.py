@@ -70,6 +70,17 @@ def number(field: str, maximum: int = DWORD_MAXIMUM) -> Callable[[Any], int]:
     return check
 
 
+def flag(field: str) -> Callable[[Any], bool]:
+    """Return what refuses anything but true and false, as 1 and 0 too (InvalidParameterError)."""
+
+    def check(value: Any) -> bool:
+        if value not in (0, 1):
+            raise InvalidParameterError(f"{field} is true or false, not {value!r}")
+        return bool(value)
+
+    return check
+
+
 def _flags(field: str, flags: type[Any]) -> Callable[[Any], int]:
     known = 0
     for flag in flags:
@@ -114,7 +125,7 @@ WRITABLE: dict[Kind, dict[str, Callable[[Any], Any]]] = {
     Kind.NTMS_IEDOOR: {"max_open_seconds": number("max_open_seconds", WORD_MAXIMUM)},
     Kind.NTMS_IEPORT: {"max_extend_seconds": number("max_extend_seconds", WORD_MAXIMUM)},
     Kind.NTMS_LIBRARY: {
-        "auto_recovery": bool,
+        "auto_recovery": flag("auto_recovery"),
         "cleaner_uses_remaining": number("cleaner_uses_remaining"),
         "flags": _flags("flags", NtmsLibraryFlags),
         "inventory_method": _inventory_method,
@@ -410,10 +421,10 @@ def plain_dacl(dacl: "tuple[Ace, ...] | Any") -> list[dict[str, Any]]:
 # In service or not
 
 _SERVICEABLE = (Kind.NTMS_LIBRARY, Kind.NTMS_DRIVE, Kind.NTMS_PHYSICAL_MEDIA)
-_SWITCH_SIDES = (
-    update(Side)
-    .where(Side.medium_id == _ID)
-    .values(enabled=bindparam("new_enabled", type_=Flag()), modified=bindparam("new_modified", type_=Instant()))
+_SIDES_TO_SWITCH = (
+    select(Side.id)
+    .where(Side.medium_id == _ID, Side.enabled != bindparam("enabled", type_=Flag()))
+    .order_by(Side.number)
 )
 
 
@@ -437,14 +448,14 @@ def switch_object(transaction: Transaction, caller: Caller, kind: Kind, referenc
     if kind is Kind.NTMS_PHYSICAL_MEDIA:
         access.require_library_of_medium(transaction, caller, rights, object_id)
     else:
-        guard = access.read_guard(transaction, kind, object_id)
-        assert guard is not None, "the library of a drive is held by a foreign key"
-        access.demand(transaction, caller, rights, guard, "the library")
+        access.require_library(transaction, caller, rights, kind, object_id)
     value = read_value(transaction, kind, object_id)
     if kind is Kind.NTMS_LIBRARY and value.library_type == OFFLINE:
         raise LibraryOfflineError("the offline library can be neither enabled nor disabled")
     if value.enabled is enabled:
         raise InvalidStateError(f"the {spoken(kind)} is {'enabled' if enabled else 'disabled'} already")
+    changed = ({"enabled": value.enabled}, {"enabled": enabled})
+    write_fields(transaction, kind, object_id, call, *changed)
     if kind is Kind.NTMS_PHYSICAL_MEDIA:
-        transaction.change(_SWITCH_SIDES, id=object_id, new_enabled=enabled, new_modified=transaction.now)
-    write_fields(transaction, kind, object_id, call, {"enabled": value.enabled}, {"enabled": enabled})
+        for side in transaction.rows(_SIDES_TO_SWITCH, id=object_id, enabled=enabled):
+            write_fields(transaction, Kind.NTMS_PARTITION, side.id, call, *changed)

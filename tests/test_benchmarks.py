@@ -1,0 +1,19 @@
+"""The benchmarks still run and measure what they say; their numbers are not judged here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def test_bench_delete_pool(tmp_path: Path) -> None:
+    script = [sys.executable, str(BENCHMARKS / "bench_delete_pool.py"), "--count", "3", "--objects", "50", "--json"]
+    run = subprocess.run([*script, "--folder", str(tmp_path)], capture_output=True, text=True, check=True)
+    rows = json.loads(run.stdout)
+    measured = [(row["call"], row["synchronous"]) for row in rows]
+    pairs = [(name, synchronous) for name in ("pools.delete", "pools.create") for synchronous in ("FULL", "OFF")]
+    assert measured == [*pairs, ("objects.list", "-")]
+    assert all(row["session_us"] > 0 and row["bare_us"] > 0 and row["statements"] > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []
