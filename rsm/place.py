@@ -26,6 +26,10 @@ def default_path() -> Path:
     return Path(data) / "rsm" / "rsm.db"
 
 
+def _unreadable(text: str) -> bool:
+    return any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in text)
+
+
 def parse_url(database: str | None) -> URL:
     """Return the URL of a catalogue given as URL or as path; None is $RSM_DATABASE, or the usual place.
 
@@ -34,7 +38,7 @@ def parse_url(database: str | None) -> URL:
     """
     if database is None:
         database = os.environ.get("RSM_DATABASE") or str(default_path())
-    if not database or any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in database):
+    if not database or _unreadable(database):
         raise InvalidParameterError("a catalogue is a path, sqlite:///path or postgresql://user@host/name")
     if "://" not in database:
         return URL.create("sqlite", database=os.path.abspath(database))
@@ -46,6 +50,8 @@ def parse_url(database: str | None) -> URL:
     if backend == "sqlite":
         if not url.database or url.database == ":memory:":
             raise InvalidParameterError("a catalogue in memory cannot be shared: give sqlite:/// and a path")
+        if url.drivername not in ("sqlite", "sqlite+pysqlite") or url.host or url.query or _unreadable(url.database):
+            raise InvalidParameterError("of SQLite a catalogue's URL names the file and nothing else: sqlite:///path")
         return URL.create("sqlite", database=os.path.abspath(url.database))
     if backend == "postgresql":
         return url

@@ -290,7 +290,9 @@ def _check_ace(ace: object) -> Ace:
     check_trustee(ace.trustee)
     if not isinstance(ace.rights, int) or not 0 < ace.rights <= ALL_RIGHTS or ace.rights & ~ALL_RIGHTS:
         raise InvalidParameterError(f"{ace.rights!r} is no set of access rights")
-    return Ace(bool(ace.allow), ace.trustee, AccessRights(ace.rights), bool(ace.inherited))
+    if not isinstance(ace.allow, bool) or not isinstance(ace.inherited, bool):
+        raise InvalidParameterError("whether an entry allows, and whether it is inherited, is True or False")
+    return Ace(ace.allow, ace.trustee, AccessRights(ace.rights), ace.inherited)
 
 
 def check_caller(caller: object) -> Caller:
@@ -308,4 +310,6 @@ def check_caller(caller: object) -> Caller:
         not check_trustee(group).startswith("group:") for group in caller.groups
     ):
         raise InvalidParameterError("a caller's groups are a tuple of group:NAME")
+    if not isinstance(caller.administrator, bool):
+        raise InvalidParameterError("whether a caller is an administrator is True or False")
     return caller

@@ -3,6 +3,7 @@
 It is the one place of this face where an RsmError ends.
 """
 
+import inspect
 import itertools
 import os
 import threading
@@ -81,12 +82,14 @@ def session_of(handle: Any) -> Session:
 
 def code_call(function: Callable[Concatenate[Session, P], None]) -> Callable[Concatenate[Any, P], ErrorCode]:
     """Make a function of a session a call on a handle whose result is a code."""
+    check_arguments = inspect.signature(function).bind  # a missing argument is a TypeError, whatever the handle is
 
     @wraps(function)
     def call(hSession: Any, *arguments: P.args, **keywords: P.kwargs) -> ErrorCode:
         try:
             function(session_of(hSession), *arguments, **keywords)
         except RsmError as error:
+            check_arguments(hSession, *arguments, **keywords)
             return error.code
         return ErrorCode.ERROR_SUCCESS
 
@@ -101,11 +104,14 @@ def out_call(
     def decorate(
         function: Callable[Concatenate[Session, P], tuple[Any, ...]],
     ) -> Callable[Concatenate[Any, P], tuple[Any, ...]]:
+        check_arguments = inspect.signature(function).bind
+
         @wraps(function)
         def call(hSession: Any, *arguments: P.args, **keywords: P.kwargs) -> tuple[Any, ...]:
             try:
                 return function(session_of(hSession), *arguments, **keywords)
             except RsmError as error:
+                check_arguments(hSession, *arguments, **keywords)
                 return (error.code, *[None] * outs)
 
         return call  # type: ignore[return-value]  # hSession can be given by keyword too

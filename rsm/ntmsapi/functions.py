@@ -26,6 +26,7 @@ from rsm.errors import (
     AccessDeniedError,
     InvalidComputernameError,
     InvalidMediaPoolError,
+    InvalidNameError,
     InvalidParameterError,
     NotConnectedError,
     ObjectNotFoundError,
@@ -313,7 +314,10 @@ def GetNtmsObjectAttribute(
     object_id, wanted = guid(lpObjectId, "lpObjectId"), kind(dwType)
     name = text(lpAttributeName, "lpAttributeName")
     room = None if lpAttributeSize is None else dword(lpAttributeSize, "lpAttributeSize")
-    data = hSession.objects.attribute(wanted, object_id, name)
+    try:
+        data = hSession.objects.attribute(wanted, object_id, name)
+    except InvalidNameError as error:  # not among the documented results of reading: nothing has such a name
+        raise ObjectNotFoundError(f"there is no attribute {name!a}") from error
     if room is not None and room < len(data):
         return ErrorCode.ERROR_INSUFFICIENT_BUFFER, None, len(data)
     return ErrorCode.ERROR_SUCCESS, data, len(data)
