@@ -22,7 +22,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import PoolProxiedConnection
 
-from rsm.drivers import UPGRADE_KEY, Driver, Postgresql, Sqlite
+from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Driver, Postgresql, Sqlite
 from rsm.errors import (
     DatabaseFailureError,
     InvalidHandleError,
@@ -69,6 +69,7 @@ class Database:
         self._gate: Gate | None = None
         self._seen: tuple[int, int, int] | None = None
         self._lock = threading.Lock()
+        self._process = os.getpid()
         self._calls = threading.Condition()
         self._active: dict[int, int] = {}
         self._forking = False
@@ -243,13 +244,19 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        try:
-            with self._open_gate().held(busy_timeout_ms / 1000):
-                yield
-        except GateTimeoutError as error:
-            raise DatabaseFailureError(
-                f"{self.label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
-            ) from error
+        gate = self._open_gate()
+        with contextlib.ExitStack() as turn:
+            try:
+                turn.enter_context(gate.held(busy_timeout_ms / 1000))
+            except GateTimeoutError as error:
+                raise DatabaseFailureError(
+                    f"{self.label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
+                ) from error
+            except OSError as error:
+                raise DatabaseFailureError(f"{gate.path} cannot be locked: {error.strerror}") from error
+            except (MemoryError, RuntimeError) as error:  # no thread could be started to wait
+                raise NotEnoughMemoryError from error
+            yield
 
     def _open_gate(self) -> Gate:
         with self._lock:
@@ -267,12 +274,14 @@ class Database:
         self, engine: sqlalchemy.Engine, busy_timeout_ms: int | None = None
     ) -> Iterator[PoolProxiedConnection]:
         self._check_alive()
+        pool = engine.pool
         try:
             connection = engine.raw_connection()
         except self.errors as error:
             self.fail(error)
         try:
-            if busy_timeout_ms is not None and connection.info.get("busy_timeout_ms") != busy_timeout_ms:
+            known = connection.info.get("busy_timeout_ms", BUSY_TIMEOUT_MS)
+            if busy_timeout_ms is not None and known != busy_timeout_ms:
                 raw: Any = connection.driver_connection
                 try:
                     raw.execute(self.driver.busy_timeout(busy_timeout_ms))
@@ -282,6 +291,8 @@ class Database:
                 connection.info["busy_timeout_ms"] = busy_timeout_ms
             yield connection
         finally:
+            if engine.pool is not pool and connection.is_valid and self.is_ours and not self.was_replaced():
+                connection.invalidate()  # its pool was dropped meanwhile: nobody else would ever close it
             connection.close()
 
     @contextlib.contextmanager
@@ -294,15 +305,21 @@ class Database:
             except self.driver.errors as error:
                 self.fail(error)
             yield raw
+            if not self.is_ours:
+                raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
             self._commit(raw)
         except BaseException as error:
+            if not self.is_ours:
+                raise
+            # a connection that reported trouble may hold pages or state nobody vouches for
+            suspect = isinstance(error, RsmError) and error.__cause__ is not None
             try:
                 if self.driver.in_transaction(raw):
                     raw.execute("ROLLBACK")
             except self.driver.errors:
+                suspect = True
+            if suspect:
                 connection.invalidate()
-            if isinstance(error, RsmError) and error.__cause__ is not None:
-                connection.invalidate()  # a connection that reported trouble may hold pages or state nobody vouches for
             if isinstance(error, MemoryError) and not isinstance(error, RsmError):
                 raise NotEnoughMemoryError from error
             raise
@@ -336,7 +353,7 @@ class Database:
                 self._active[me] -= 1
                 if not self._active[me]:
                     del self._active[me]
-                if self.dead and not self._active:
+                if self.dead and not self._active and self.is_ours:
                     self._close_now()
                 self._calls.notify_all()
 
@@ -350,8 +367,13 @@ class Database:
             return False
         return (status.st_dev, status.st_ino) != self._seen[:2]
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process opened the connections; the child of a fork must not speak on its parent's."""
+        return self._process == os.getpid()
+
     def _check_alive(self) -> None:
-        if self.dead:
+        if self.dead or not self.is_ours:
             raise InvalidHandleError("this session was closed, or belongs to the process before a fork: connect again")
 
     def _check_file(self) -> None:
@@ -455,6 +477,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         """Be dead without touching what the parent still uses."""
         self.dead = True
+        self._calls = threading.Condition()  # a thread that is not here may have held it
         if self.is_sqlite and self._open:
             _inherited.add(os.path.realpath(self.url.database or ""))
         self._leave_connections()  # closing one could checkpoint or hang up for the parent
@@ -469,7 +492,7 @@ def is_retryable(error: RsmError) -> bool:
 
 _databases: dict[str, Database] = {}
 _databases_lock = threading.Lock()
-_inherited: set[str] = set()  # files whose SQLite connections a fork in the middle of a batch left in this process
+_inherited: set[str] = set()  # files whose SQLite connections a fork left in this process
 
 
 def acquire(url: URL) -> Database:
@@ -479,10 +502,14 @@ def acquire(url: URL) -> Database:
         InvalidOperationError: this process was forked in the middle of a batch on the same file.
         NotConnectedError: psycopg is not installed.
     """
+    if any(not database.is_ours for database in list(_databases.values())):
+        _after_fork_in_child()  # forked by something other than Python, which ran no hook
     if url.get_backend_name() == "sqlite":
         key = os.path.realpath(url.database or "")
         if key in _inherited:
-            raise InvalidOperationError(f"this process was forked inside a batch on {key}: only its parent can use it")
+            raise InvalidOperationError(
+                f"this process was forked in the middle of work on {key}: only its parent can use it"
+            )
     else:
         key = url.render_as_string(hide_password=False)
     with _databases_lock:

@@ -24,6 +24,7 @@ from rsm.errors import (
 
 MINIMUM_SQLITE = (3, 37, 0)
 _ADVISORY_KEY, UPGRADE_KEY = 0x52534D0001, 0x52534D0002
+BUSY_TIMEOUT_MS = 30_000  # what a new connection begins with
 _POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
 
 
@@ -86,7 +87,12 @@ class Sqlite:
             # mode=rw: a catalogue is never made by opening a path that vanished
             location = "file:" + urllib.parse.quote(os.fspath(self._path)) + "?mode=rw"
             connection = sqlite3.connect(
-                location, uri=True, isolation_level=None, check_same_thread=False, timeout=30.0, cached_statements=512
+                location,
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=BUSY_TIMEOUT_MS / 1000,
+                cached_statements=512,
             )
             try:
                 connection.execute("PRAGMA foreign_keys = ON")
@@ -166,6 +172,7 @@ class Postgresql:
         def prepare(connection: Any, _record: Any) -> None:
             connection.autocommit = True
             connection.prepare_threshold = 3
+            connection.execute(self.busy_timeout(BUSY_TIMEOUT_MS))
             opened(connection)
 
         sqlalchemy.event.listen(engine, "connect", prepare)

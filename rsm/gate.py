@@ -66,6 +66,14 @@ class _Waiter:
             self._wanted = self.finished
             return self.finished
 
+    def give_up(self) -> None:
+        """Want it no more, and let go of it if it came in this very moment."""
+        with self._lock:
+            if self._wanted and self.finished and self.error is None:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+                self.error = InterruptedError("nobody waited any more")
+            self._wanted = False
+
 
 class Gate:
     """The gate of one catalogue in this process; threads queue on an ordinary lock before the OS lock."""
@@ -96,7 +104,7 @@ class Gate:
             GateTimeoutError: it was not free within `seconds`.
             OSError: the lock itself failed.
         """
-        until = time.monotonic() + seconds
+        until, process = time.monotonic() + seconds, os.getpid()
         if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise GateTimeoutError
         try:
@@ -104,7 +112,8 @@ class Gate:
             try:
                 yield
             finally:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+                if os.getpid() == process:  # a child that forked in the body has neither lock nor file
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
         finally:
             self._threads.release()
 
@@ -114,7 +123,12 @@ class Gate:
             if self._lock_at_once():
                 return
             self._waiter = _Waiter(self._descriptor)
-        if not self._waiter.outcome(max(0.0, until - time.monotonic())):
+        try:
+            in_time = self._waiter.outcome(max(0.0, until - time.monotonic()))
+        except BaseException:  # Ctrl-C: without this the gate would come later to a process that forgot about it
+            self._waiter.give_up()
+            raise
+        if not in_time:
             raise GateTimeoutError
         waiter, self._waiter = self._waiter, None
         if waiter.error is not None:

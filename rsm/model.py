@@ -493,9 +493,9 @@ class PhysicalMedium(Header, Base):
         UniqueConstraint("port_id"),
         UniqueConstraint("id", "pool_id", "online"),
         UniqueConstraint("sequence_number"),
-        Index("ix_physical_medium_pool_id", "pool_id", "media_type_id", "id"),
-        Index("ix_physical_medium_library_id", "library_id", "media_type_id", "id"),
-        Index("ix_physical_medium_media_type_id", "media_type_id"),
+        Index("ix_physical_medium_pool_id", "pool_id", "id"),
+        Index("ix_physical_medium_library_id", "library_id", "id"),
+        Index("ix_physical_medium_media_type_id", "media_type_id", "library_id"),
         Index("ix_physical_medium_barcode", "barcode"),
         Index("ix_physical_medium_name", "name"),
     )

@@ -70,11 +70,7 @@ class Transaction:
     def rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
         """Run a statement and return all its rows, as named tuples of Python values."""
         compiled = self._database.compiled(statement)
-        cursor = self._execute(compiled, parameters)
-        try:
-            raw_rows = cursor.fetchall()
-        except self._database.driver.errors as error:
-            self._database.fail(error)
+        raw_rows = self._fetch(self._execute(compiled, parameters))
         assert compiled.row is not None, "a statement without columns has no rows"
         if not compiled.results:
             return [compiled.row(row) for row in raw_rows]
@@ -166,6 +162,16 @@ class Transaction:
         except self._database.driver.errors as error:
             self._database.fail(error)
 
+    def _fetch(self, cursor: Any) -> list[Any]:
+        """Return all rows and close the cursor: left open it keeps the locks of a connection that is closed."""
+        try:
+            raw_rows: list[Any] = cursor.fetchall()
+        except self._database.driver.errors as error:
+            self._database.fail(error)
+        finally:
+            cursor.close()
+        return raw_rows
+
     def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
         values = []
         for name in compiled.names:
@@ -175,10 +181,10 @@ class Transaction:
         return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
 
     def _read_versions(self) -> Versions:
-        row = self.run(self._database.driver.versions).fetchone()
-        if row is None:
+        rows = self._fetch(self.run(self._database.driver.versions))
+        if not rows:
             raise DatabaseFailureError(f"{self._database.label} has lost the row that describes it")
-        packed, revision, min_reader, min_writer, era, creator, administrators, operators = row
+        packed, revision, min_reader, min_writer, era, creator, administrators, operators = rows[0]
         if self._database.is_sqlite:
             revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
             min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)

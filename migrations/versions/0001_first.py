@@ -753,12 +753,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_physical_medium_barcode", "physical_medium", ["barcode"], unique=False)
     op.create_index("ix_physical_medium_home_slot_id", "physical_medium", ["home_slot_id"], unique=False)
+    op.create_index("ix_physical_medium_library_id", "physical_medium", ["library_id", "id"], unique=False)
     op.create_index(
-        "ix_physical_medium_library_id", "physical_medium", ["library_id", "media_type_id", "id"], unique=False
+        "ix_physical_medium_media_type_id", "physical_medium", ["media_type_id", "library_id"], unique=False
     )
-    op.create_index("ix_physical_medium_media_type_id", "physical_medium", ["media_type_id"], unique=False)
     op.create_index("ix_physical_medium_name", "physical_medium", ["name"], unique=False)
-    op.create_index("ix_physical_medium_pool_id", "physical_medium", ["pool_id", "media_type_id", "id"], unique=False)
+    op.create_index("ix_physical_medium_pool_id", "physical_medium", ["pool_id", "id"], unique=False)
     op.create_table(
         "request_step",
         sa.Column("request_id", Id(), nullable=False),
