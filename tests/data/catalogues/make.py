@@ -4,6 +4,7 @@ Run it once, when a revision is made, and keep what it wrote: later revisions mu
 table gets a row, and names that only careful programs survive.
 """
 
+import io
 import sqlite3
 import sys
 import tempfile
@@ -18,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from builders import BuiltLibrary, add_library, add_operator_request, behind, put_online, side  # noqa: E402
+from conftest import Postgresql  # noqa: E402
 
 import rsm  # noqa: E402
 from rsm import db, model, schema  # noqa: E402
@@ -134,8 +136,23 @@ def fill_work(connection: sqlalchemy.Connection, robot: BuiltLibrary, tapes: lis
     insert(model.NotificationSubscriber, id=uuid.UUID(int=2**128 - 1), **subscriber)
 
 
+def _export_from_postgresql(url: str, target: Path) -> None:
+    """Carry a catalogue over to PostgreSQL, and write what is exported there."""
+    server = Postgresql()
+    try:
+        other = server.database(empty=True)
+        with io.StringIO() as text:
+            schema.export_catalogue(url, text)
+            text.seek(0)
+            schema.import_catalogue(other, text)
+        with target.open("w", encoding="utf-8") as file:
+            schema.export_catalogue(other, file)
+    finally:
+        server.stop()
+
+
 def main() -> None:
-    """Write both files."""
+    """Write both files: the SQLite one as it is, the export from PostgreSQL."""
     stem = HERE / f"{db.REVISION:04}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "saved.db"
@@ -143,8 +160,7 @@ def main() -> None:
         fill(str(path))
         findings = schema.check(str(path))
         assert not findings, findings
-        with stem.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
-            schema.export_catalogue(str(path), file)
+        _export_from_postgresql(str(path), stem.with_suffix(".jsonl"))
         stem.with_suffix(".db").unlink(missing_ok=True)
         connection = sqlite3.connect(path)
         # Small pages: a hundred tables and indices of a few rows each, kept in a repository.
