@@ -188,6 +188,27 @@ class Database:
             raise DatabaseFailureError(f"{self.label}: file is not a database")
         return None
 
+    def keep_write_ahead_log(self) -> None:
+        """Give an SQLite catalogue that was put back from a copy its write-ahead log again.
+
+        Raises:
+            DatabaseFailureError: it cannot be written.
+        """
+        if not self.is_sqlite:
+            return
+        with self._call(), self._connection(self._readers) as connection:
+            if self._pragma(connection, "journal_mode") == "wal":
+                return
+        with self._call(), self._turn(BUSY_TIMEOUT_MS), self._connection(self._writers) as connection:
+            self._pragma(connection, "journal_mode = WAL")
+
+    def _pragma(self, connection: PoolProxiedConnection, pragma: str) -> Any:
+        raw: Any = connection.driver_connection
+        try:
+            return raw.execute(f"PRAGMA {pragma}").fetchone()[0]
+        except self.driver.errors as error:
+            self.fail(error)
+
     def is_empty(self, raw: Any) -> bool:
         """Tell whether there is no table at all."""
         try:

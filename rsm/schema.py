@@ -4,11 +4,12 @@ It runs the revisions in `migrations` on the doorway's own connection, under the
 knows tables, not calls; it never decides about an object inside a catalogue.
 """
 
+import logging
 import os
 import shlex
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -37,18 +38,24 @@ from rsm.security import (
     check_trustee,
 )
 
+logger = logging.getLogger(__name__)
+
 _here = Path(__file__).resolve().parent
 SCRIPTS = _here / "migrations" if (_here / "migrations").is_dir() else _here.parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Which revision a catalogue is at, and the newest this program knows; 0 is an empty database."""
+    """Which revision a catalogue is at, and the newest this program knows; 0 is an empty database.
+
+    `copy` is where an upgrade put the catalogue as it was before.
+    """
 
     number: int
     newest: int
     minimum_reader: int
     minimum_writer: int
+    copy: str | None = None
 
     @property
     def up_to_date(self) -> bool:
@@ -92,6 +99,7 @@ def open_database(url: URL, *, upgrade_for: Caller | None, creator: Caller) -> d
                 f"{database.label} is at revision {versions.revision} and this program needs {db.REVISION}:"
                 f" run rsm --database {shlex.quote(database.label)} db upgrade"
             )
+        database.keep_write_ahead_log()
     except BaseException:
         db.release(database)
         raise
@@ -137,8 +145,8 @@ def upgrade(url: str | None, caller: Caller | None = None) -> Revision:
         AccessDeniedError: the caller has no control of the computer object.
     """
     with _opened(place.parse_url(url)) as database:
-        _upgrade(database, caller or Caller.of_process())
-        return _revision(database)
+        copy = _upgrade(database, caller or Caller.of_process())
+        return replace(_revision(database), copy=None if copy is None else os.fspath(copy))
 
 
 def current(url: str | None) -> Revision:
@@ -216,7 +224,8 @@ def _create(database: db.Database, creator: Caller, access_era: AccessEra, admin
     return True
 
 
-def _upgrade(database: db.Database, caller: Caller) -> None:
+def _upgrade(database: db.Database, caller: Caller) -> Path | None:
+    """Upgrade, and return where the copy of the old catalogue is; None if there was nothing to do."""
     with database.upgrading():
         versions = database.versions()
         if versions is None:
@@ -225,14 +234,17 @@ def _upgrade(database: db.Database, caller: Caller) -> None:
             raise NotSupportedError(f"{database.label} is newer than this program: upgrade rsm")
         _check_control(database, versions, caller)
         if versions.revision == db.REVISION:
-            return
+            return None
         with database.migrating() as connection:
             # Another process may have upgraded while this one waited at the gate: there is nothing left to do then.
             revision = connection.exec_driver_sql("SELECT revision FROM catalogue").scalar_one()
-            if revision < db.REVISION:
-                _copy_before(database, revision)
-                run_revisions(connection, "head")
-                mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
+            if revision == db.REVISION:
+                return None
+            copy = _copy_before(database, revision)
+            run_revisions(connection, "head")
+            mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
+        logger.info("upgraded %s from revision %d to %d; as it was: %s", database.label, revision, db.REVISION, copy)
+        return copy
 
 
 def _check_control(database: db.Database, versions: db.Versions, caller: Caller) -> None:

@@ -1,5 +1,6 @@
 """Making and judging whole catalogues: what create makes, what connect refuses, what check finds."""
 
+import contextlib
 import shutil
 import signal
 import sqlite3
@@ -352,3 +353,15 @@ def test_check_finds_faults_on_a_server(postgresql: Postgresql) -> None:
             assert connection.exec_driver_sql(fault).rowcount > 0
     found = {finding.rsplit(": ", 1)[0] for finding in schema.check(url)}
     assert found == {sentence for sentence in list(FAULTS)[:8] if "sides" not in sentence and "shelf" not in sentence}
+
+
+def test_a_copy_put_back_gets_its_write_ahead_log_again(sqlite_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(sqlite_path)) as connection:
+        connection.execute("VACUUM INTO ?", [str(copy)])
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    with rsm.connect(copy, caller=ADMINISTRATOR) as session:
+        session.pools.create("\\Back")
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

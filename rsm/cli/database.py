@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from typing import Annotated
+import os
+from collections.abc import Iterator
+from typing import IO, Annotated
 
 import typer
 
@@ -17,6 +20,7 @@ noun = make_noun(
     "rsm db create /srv/rsm/rsm.db --administrators group:tapeadmins",
     "rsm --database postgresql://backup/rsm db upgrade --dry-run",
     "rsm db check",
+    "rsm db export tapes.jsonl",
 )
 
 
@@ -59,6 +63,8 @@ def upgrade_catalogue(run: Run, dry_run: DryRunOption = False) -> None:
         return
     after = schema.upgrade(run.settings.database)
     sentence = f"The catalogue is at revision {after.number}; it was at {before.number}."
+    if after.copy is not None:
+        sentence += f" As it was: {after.copy}"
     run.output.show_done(sentence, after, after.number)
 
 
@@ -76,3 +82,44 @@ def check_catalogue(run: Run) -> None:
     run.output.show_list(findings, [Column("Finding", lambda finding: finding)], nothing="The catalogue is sound.")
     if findings:
         raise rsm.DatabaseFailureError(f"the catalogue is not sound, findings: {len(findings)}")
+
+
+FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="File of JSON lines.")]
+
+
+@add_verb(noun, "export")
+def export_catalogue(run: Run, file: FileArgument) -> None:
+    """Write the whole catalogue to a new file that either database can load."""
+    with _open(file, "x") as lines:
+        count = schema.export_catalogue(run.settings.database, lines)
+    run.output.show_done(f"{count} rows are in {file}.", {"exported": file, "rows": count}, count)
+
+
+@add_verb(noun, "import")
+def import_catalogue(run: Run, file: FileArgument) -> None:
+    """Load an exported file into a missing or empty database."""
+    with _open(file, "r") as lines:
+        count = schema.import_catalogue(run.settings.database, lines)
+    run.output.show_done(f"{count} rows are loaded.", {"imported": file, "rows": count}, count)
+
+
+@contextlib.contextmanager
+def _open(file: str, mode: str) -> Iterator[IO[str]]:
+    """Open a file of a person's choice; a new one is for its owner alone, and goes again if the body fails.
+
+    Raises:
+        rsm.InvalidParameterError: it cannot be opened, read or written, or is there already.
+    """
+    made = False
+    try:
+        with open(file, mode, encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as lines:
+            made = mode == "x"
+            yield lines
+        made = False
+    except rsm.RsmError:
+        raise
+    except (OSError, ValueError) as error:
+        raise rsm.InvalidParameterError(f"{file!a} cannot be used: {error}") from error
+    finally:
+        if made:
+            os.unlink(file)

@@ -84,11 +84,20 @@ def list_pools(
         run.output.show_list(pools, pool_columns(Names(session)), nothing="no pools")
 
 
+# What people call the classes that the header names scratch and foreign.
+_CLASSES = {
+    rsm.NtmsPoolType.NTMS_POOLTYPE_SCRATCH: "free",
+    rsm.NtmsPoolType.NTMS_POOLTYPE_FOREIGN: "unrecognized",
+    rsm.NtmsPoolType.NTMS_POOLTYPE_IMPORT: "import",
+    rsm.NtmsPoolType.NTMS_POOLTYPE_APPLICATION: "application",
+}
+
+
 def pool_columns(names: Names) -> list[Column[rsm.MediaPool]]:
     """Return the columns of a listing of pools."""
     return [
         Column("Path", lambda pool: pool.path),
-        Column("Class", lambda pool: pool.pool_type),
+        Column("Class", lambda pool: _CLASSES.get(pool.pool_type, "root")),
         Column("Type", lambda pool: names.media_type(pool.media_type)),
         Column("Media", lambda pool: pool.physical_media),
         Column("Pools", lambda pool: pool.pools),

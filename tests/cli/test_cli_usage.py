@@ -30,7 +30,7 @@ NOUNS_AND_VERBS = {
     "media": "create list show update move change-type delete enable disable",
     "type": "list show create delete add remove",
     "acl": "show grant deny revoke owner",
-    "db": "create upgrade current check",
+    "db": "create upgrade current check export import",
 }
 EXAMPLES = [
     line for command in COMMANDS.values() for line in (command.epilog or "").splitlines() if line.startswith("rsm")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -411,3 +412,31 @@ def test_unknown_outcome_is_told(rsm_command: Command, monkeypatch: pytest.Monke
     told = "the disk went away (whether the call took effect is not known: look before you repeat it)"
     assert rsm_command("db", "current").err == f"ERROR_DATABASE_FAILURE (4313): {told}\n"
     assert rsm_command("db", "current", "--json").error["message"] == told
+
+
+def test_db_export_and_import_carry_a_catalogue_over(rsm_command: Command, tmp_path: Path) -> None:
+    one, two, file = tmp_path / "one.db", tmp_path / "two.db", tmp_path / "one.jsonl"
+    assert rsm_command("--database", str(one), "pool", "create", "\\Kept").status == 0
+    assert rsm_command("--database", str(one), "db", "export", str(file)).status == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert rsm_command("--database", str(two), "db", "import", str(file)).status == 0
+    assert "\\Kept" in rsm_command("--database", str(two), "--plain", "pool", "list").out
+    again = rsm_command("--database", str(two), "db", "import", str(file))
+    assert (again.status, again.err.split()[0]) == (1, "ERROR_ALREADY_EXISTS")
+
+
+@pytest.mark.parametrize("verb", ["export", "import"])
+def test_db_export_and_import_refuse_a_file_they_cannot_use(rsm_command: Command, tmp_path: Path, verb: str) -> None:
+    database, there = str(tmp_path / "one.db"), tmp_path / "there"
+    there.mkdir()
+    assert rsm_command("--database", database, "db", "create").status == 0
+    for file in (there, tmp_path / "no" / "such", "a\0b"):
+        answer = rsm_command("--database", database, "db", verb, str(file))
+        assert (answer.status, answer.err.split()[0]) == (1, "ERROR_INVALID_PARAMETER"), answer
+
+
+def test_db_export_that_fails_leaves_no_file(rsm_command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "none.jsonl"
+    answer = rsm_command("--database", str(tmp_path / "missing.db"), "db", "export", str(file))
+    assert (answer.status, answer.err.split()[0]) == (1, "ERROR_DATABASE_FAILURE")
+    assert not file.exists()
