@@ -54,7 +54,27 @@ def populate(
             settings={},
         )
     )
-    computer = _add(
+    guards = [_add_computer(connection, now), _add_offline_library(connection, now)]
+    root = _add_pool(connection, now, "", None, NtmsPoolType.NTMS_POOLTYPE_UNKNOWN)
+    pools = [_add_pool(connection, now, name, root, kind) for kind, name in SYSTEM_POOLS.items()]
+    for guard in (*guards, root, *pools):
+        _protect(connection, guard)
+    for code, name, sides, read_write, device_type in builtin_media_types():
+        _add(
+            connection,
+            Kind.NTMS_MEDIA_TYPE,
+            now,
+            name,
+            code=code,
+            sides=sides,
+            read_write=read_write,
+            device_type=device_type,
+            builtin=True,
+        )
+
+
+def _add_computer(connection: Connection, now: datetime) -> uuid.UUID:
+    return _add(
         connection,
         Kind.NTMS_COMPUTER,
         now,
@@ -66,7 +86,10 @@ def populate(
         operator_request_flags=0,
         media_pool_policy=0,
     )
-    offline = _add(
+
+
+def _add_offline_library(connection: Connection, now: datetime) -> uuid.UUID:
+    return _add(
         connection,
         Kind.NTMS_LIBRARY,
         now,
@@ -85,35 +108,12 @@ def populate(
         configuration={},
         epoch=0,
     )
-    root = _add_pool(connection, now, "", None, NtmsPoolType.NTMS_POOLTYPE_UNKNOWN)
-    pools = [_add_pool(connection, now, name, root, kind) for kind, name in SYSTEM_POOLS.items()]
-    for guard in (computer, offline, root, *pools):
-        connection.execute(
-            insert(model.AccessControlEntry),
-            [
-                {
-                    "object_id": guard,
-                    "position": position,
-                    "allow": ace.allow,
-                    "trustee": ace.trustee,
-                    "rights": int(ace.rights),
-                    "inherited": False,
-                }
-                for position, ace in enumerate(default_dacl())
-            ],
-        )
-    for code, name, sides, read_write, device_type in builtin_media_types():
-        _add(
-            connection,
-            Kind.NTMS_MEDIA_TYPE,
-            now,
-            name,
-            code=code,
-            sides=sides,
-            read_write=read_write,
-            device_type=device_type,
-            builtin=True,
-        )
+
+
+def _protect(connection: Connection, guard: uuid.UUID) -> None:
+    for position, ace in enumerate(default_dacl()):
+        entry = {"allow": ace.allow, "trustee": ace.trustee, "rights": int(ace.rights), "inherited": False}
+        connection.execute(insert(model.AccessControlEntry).values(object_id=guard, position=position, **entry))
 
 
 def _add(connection: Connection, kind: Kind, now: datetime, name: str, **fields: Any) -> uuid.UUID:

@@ -185,12 +185,6 @@ def create_medium(
     _check_unknown(transaction, barcode, sides, medium_id, error_on_duplicate)
     sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
     label_text = sides[0].label_info if len(sides) == 1 else ""
-    new = medium_id or new_id()
-    header = {
-        "created": transaction.now,
-        "modified": transaction.now,
-        "operational_state": int(NtmsOperationalState.NTMS_READY),
-    }
     fields = {
         "name": name or fit_name(barcode) or fit_name(label_text) or sequence_text(sequence),
         "description": description,
@@ -198,24 +192,38 @@ def create_medium(
         "pool_id": home.id,
         "media_type_id": media_type.id,
         "library_id": offline,
-        "online": False,
         "barcode": barcode,
-        "barcode_state": int(
-            NtmsBarCodeState.NTMS_BARCODESTATE_OK if barcode else NtmsBarCodeState.NTMS_BARCODESTATE_UNREADABLE
-        ),
         "sequence_number": sequence,
         "medium_type_code": medium_type_code,
         "density_code": density_code,
     }
-    insert_object(transaction, Kind.NTMS_PHYSICAL_MEDIA, new)
-    nowhere = dict.fromkeys(("slot_id", "drive_id", "port_id", "home_slot_id"))
-    idle = int(NtmsMediaState.NTMS_MEDIASTATE_IDLE)
-    transaction.change(_INSERT_MEDIUM, id=new, media_state=idle, cleaner=False, **header, **fields, **nowhere)
-    _record_insert(transaction, Kind.NTMS_PHYSICAL_MEDIA, new, fields)
+    new = medium_id or new_id()
+    _insert_medium(transaction, new, fields)
     for position, side in enumerate(sides):
-        _insert_side(transaction, caller, new, home.id, position, side, header, str(fields["name"]))
+        _insert_side(transaction, caller, new, home.id, position, side, str(fields["name"]))
     made: values.PhysicalMedium = read_value(transaction, Kind.NTMS_PHYSICAL_MEDIA, new)
     return made
+
+
+def _header(transaction: Transaction) -> dict[str, Any]:
+    ready = int(NtmsOperationalState.NTMS_READY)
+    return {"created": transaction.now, "modified": transaction.now, "operational_state": ready}
+
+
+def _insert_medium(transaction: Transaction, medium_id: uuid.UUID, fields: dict[str, Any]) -> None:
+    read = NtmsBarCodeState.NTMS_BARCODESTATE_OK if fields["barcode"] else NtmsBarCodeState.NTMS_BARCODESTATE_UNREADABLE
+    fields = {**fields, "online": False, "barcode_state": int(read)}
+    insert_object(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id)
+    transaction.change(
+        _INSERT_MEDIUM,
+        id=medium_id,
+        media_state=int(NtmsMediaState.NTMS_MEDIASTATE_IDLE),
+        cleaner=False,
+        **_header(transaction),
+        **fields,
+        **dict.fromkeys(("slot_id", "drive_id", "port_id", "home_slot_id")),
+    )
+    _record_insert(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id, fields)
 
 
 def _record_insert(transaction: Transaction, kind: Kind, object_id: uuid.UUID, fields: dict[str, Any]) -> None:
@@ -284,7 +292,6 @@ def _insert_side(
     pool_id: uuid.UUID,
     position: int,
     side: values.NewSide,
-    header: dict[str, Any],
     medium_name: str,
 ) -> None:
     side_id = side.id or new_id()
@@ -310,7 +317,7 @@ def _insert_side(
         online=False,
         mounted=False,
         label_written_by_us=False,
-        **header,
+        **_header(transaction),
         **fields,
     )
     _record_insert(transaction, Kind.NTMS_PARTITION, side_id, fields)
@@ -319,7 +326,7 @@ def _insert_side(
         owner = {"application": transaction.origin.application, "user_name": caller.user}
         logical = {"side_id": side_id, "name": fields["name"], "description": "", "enabled": True, **owner}
         insert_object(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id)
-        transaction.change(_INSERT_LOGICAL, id=logical_id, **header, **logical)
+        transaction.change(_INSERT_LOGICAL, id=logical_id, **_header(transaction), **logical)
         _record_insert(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id, logical)
 
 
