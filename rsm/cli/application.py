@@ -15,7 +15,7 @@ import typer
 from typer.main import get_command
 
 import rsm
-from rsm.cli import acl, database, demo, media, media_type, pool, view
+from rsm.cli import acl, database, demo, media, media_type, pool, view, virtual
 from rsm.cli.output import Form, Output, OutputLost, discard_output, flush_output, prepare_streams
 from rsm.cli.run import DatabaseOption, JsonOption, PlainOption, Settings, add_verb, example_text
 
@@ -63,6 +63,7 @@ for _name, _noun in (
     ("type", media_type.noun),
     ("acl", acl.noun),
     ("db", database.noun),
+    ("virtual", virtual.noun),
 ):
     application.add_typer(_noun, name=_name)
 add_verb(application, "view", epilog=view.EXAMPLES)(view.view_objects)

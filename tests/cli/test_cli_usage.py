@@ -31,6 +31,7 @@ NOUNS_AND_VERBS = {
     "type": "list show create delete add remove",
     "acl": "show grant deny revoke owner",
     "db": "create upgrade current check export import",
+    "virtual": "create add-cartridge",
 }
 EXAMPLES = [
     line for command in COMMANDS.values() for line in (command.epilog or "").splitlines() if line.startswith("rsm")

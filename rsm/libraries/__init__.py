@@ -1,0 +1,27 @@
+"""The devices: what a library is to the rest of RSM, and the back-ends that are one.
+
+Owns the list of back-ends. Imports `rsm.errors`, `rsm.constants` and the standard library, nothing above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rsm.errors import NotSupportedError
+from rsm.libraries.base import LibraryBackend
+from rsm.libraries.virtual import VirtualLibrary
+
+BACKENDS: Final[dict[str, Callable[[str], LibraryBackend]]] = {"virtual": VirtualLibrary}
+
+
+def open_library(kind: str, device: str) -> LibraryBackend:
+    """Open the device of a library, changing nothing in it; `device` is what the back-end `kind` calls it by.
+
+    Raises:
+        NotSupportedError: there is no such back-end.
+        RsmError: the device cannot be opened.
+    """
+    if kind not in BACKENDS:
+        raise NotSupportedError(f"there is no back-end {kind!a}: use one of {', '.join(sorted(BACKENDS))}")
+    return BACKENDS[kind](device)
