@@ -203,14 +203,16 @@ class Session:
             if dry_run:
                 raise _Rehearsed
 
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Make the body's calls one transaction: this thread's batch if it is in one, else one of their own."""
+    def together(self, work: Callable[[], T]) -> T:
+        """Make the calls of `work` one: in this thread's batch if it is in one, else a transaction of their own."""
         if self._batch is not None:
-            yield
-            return
-        with self.transaction():
-            yield
+            return work()
+
+        def once() -> T:
+            with self.transaction():
+                return work()
+
+        return _retried(once, "together")
 
     @property
     def _batch(self) -> Transaction | None:
@@ -232,23 +234,15 @@ class Session:
         **keywords: P.kwargs,
     ) -> T:
         self._check_usable()
-        try:
+
+        def once() -> T:
             batch = self._batch
             if batch is not None:
                 return self._run_in(batch, service, *arguments, **keywords)
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    with open_transaction(self._origin, self._busy_timeout_ms) as transaction:
-                        return service(transaction, *arguments, **keywords)
-                except RsmError as error:
-                    if attempt == _ATTEMPTS or not db.is_retryable(error):
-                        raise
-            raise AssertionError("every attempt returns or raises")
-        except (DatabaseFullError, NotConnectedError) as error:
-            name = getattr(service, "__name__", "")
-            if name in _WITH_NOT_CONNECTED if isinstance(error, NotConnectedError) else name not in _WITHOUT_FULL:
-                raise
-            raise DatabaseFailureError(str(error), outcome_unknown=error.outcome_unknown) from error.__cause__
+            with open_transaction(self._origin, self._busy_timeout_ms) as transaction:
+                return service(transaction, *arguments, **keywords)
+
+        return _retried(once, getattr(service, "__name__", ""), _ATTEMPTS if self._batch is None else 1)
 
     def _run_in(
         self,
@@ -262,6 +256,22 @@ class Session:
         batch.origin = self._origin
         with batch.savepoint():
             return service(batch, *arguments, **keywords)
+
+
+def _retried(once: Callable[[], T], name: str, attempts: int = _ATTEMPTS) -> T:
+    """Run a whole call, again where the server asks for it, and keep its failures to those that are documented."""
+    try:
+        for _ in range(1, attempts):
+            try:
+                return once()
+            except RsmError as error:
+                if not db.is_retryable(error):
+                    raise
+        return once()
+    except (DatabaseFullError, NotConnectedError) as error:
+        if name in _WITH_NOT_CONNECTED if isinstance(error, NotConnectedError) else name not in _WITHOUT_FULL:
+            raise
+        raise DatabaseFailureError(str(error), outcome_unknown=error.outcome_unknown) from error.__cause__
 
 
 class _Rehearsed(Exception):

@@ -549,3 +549,18 @@ def test_a_pool_may_lie_deeper_than_sqlite_joins_tables(session: rsm.Session) ->
     assert pool.path == deepest
     session.pools.delete(deepest)
     assert len(names(session)) == 69
+
+
+def test_calls_made_together_fail_as_one_documented_call(session: rsm.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def unreachable(*_: object) -> Iterator[None]:
+        raise rsm.NotConnectedError("gone")
+        yield
+
+    monkeypatch.setattr(session._database, "transaction", unreachable)
+    with pytest.raises(rsm.DatabaseFailureError, match="gone"):
+        session.together(lambda: session.pools.create("\\App"))
+    monkeypatch.undo()
+    with pytest.raises(rsm.AlreadyExistsError):
+        session.together(lambda: [session.pools.create("\\App"), session.pools.create("\\App")])
+    assert [pool.path for pool in session.pools.list()].count("\\App") == 0

@@ -48,6 +48,7 @@ from rsm.ntmsapi.structures import NTMS_OBJECTINFORMATION
 from rsm.security import Caller, SecurityDescriptor, check_descriptor
 from rsm.services.names import parse_path
 from rsm.session import Session, connect
+from rsm.values import PhysicalMedium, Side
 
 __all__ = [
     "AddNtmsMediaType",
@@ -163,12 +164,14 @@ def CreateNtmsMediaPool(
         hSession.types.check(media_type)
     if action == NtmsCreateOptions.NTMS_OPEN_EXISTING:
         return ErrorCode.ERROR_SUCCESS, hSession.objects.find(Kind.NTMS_MEDIA_POOL, lpPoolName)
-    with hSession.together():
+
+    def open_or_create() -> uuid.UUID:
         if action == NtmsCreateOptions.NTMS_OPEN_ALWAYS:
             with contextlib.suppress(ObjectNotFoundError):
-                return ErrorCode.ERROR_SUCCESS, hSession.objects.find(Kind.NTMS_MEDIA_POOL, lpPoolName)
-        pool = hSession.pools.create(lpPoolName, media_type=media_type, security=lpSecurityAttributes)
-    return ErrorCode.ERROR_SUCCESS, pool.id
+                return hSession.objects.find(Kind.NTMS_MEDIA_POOL, lpPoolName)
+        return hSession.pools.create(lpPoolName, media_type=media_type, security=lpSecurityAttributes).id
+
+    return ErrorCode.ERROR_SUCCESS, hSession.together(open_or_create)
 
 
 @code_call
@@ -231,9 +234,12 @@ def CreateNtmsMedia(
         raise InvalidParameterError("dwNumberOfPartitions is the length of lpList")
     pool = guid(medium.Info.MediaPool, "MediaPool")
     fields, new_sides = new_medium(medium), [new_side(side) for side in sides]
-    with hSession.together():
+
+    def create() -> tuple[PhysicalMedium, list[Side]]:
         made = hSession.media.create(pool, new_sides, error_on_duplicate=bool(options), **fields)
-        made_sides = hSession.media.sides_made(made)
+        return made, hSession.media.sides_made(made)
+
+    made, made_sides = hSession.together(create)
     fill(medium, Kind.NTMS_PHYSICAL_MEDIA, made)
     for structure, value in zip(sides, made_sides, strict=True):
         fill(structure, Kind.NTMS_PARTITION, value)
