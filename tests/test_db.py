@@ -1,6 +1,7 @@
 """The doorway itself: batches, forks, threads, the end of sessions, snapshots, and what it costs to go through."""
 
 import ast
+import contextlib
 import errno
 import fcntl
 import itertools
