@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Dialect
+from sqlalchemy import Dialect, Insert, bindparam, insert
+
+
+def insert_row(table: Any, *, without: tuple[str, ...] = ()) -> Insert:
+    """Return the statement that stores one row, a parameter for each column but those that the database fills in."""
+    columns = [column for column in table.__table__.columns if column.name not in without]
+    return insert(table).values({column.name: bindparam(column.name, type_=column.type) for column in columns})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,28 +9,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.model import Event as Row
+from rsm.statements import insert_row
 from rsm.values import Event
 
-_FIELDS = (
-    "at",
-    "operation",
-    "kind",
-    "object_id",
-    "call",
-    "user_name",
-    "application",
-    "session_id",
-    "before",
-    "after",
-    "reason",
-)
-_INSERT = insert(Row).values({name: bindparam(name, type_=Row.__table__.c[name].type) for name in _FIELDS})
+_INSERT = insert_row(Row, without=("id",))
 _PAGE = (
     select(Row)
     .with_only_columns(*Row.__table__.columns)

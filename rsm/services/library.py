@@ -7,7 +7,7 @@ It works no device.
 import uuid
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select
+from sqlalchemy import bindparam, delete, exists, func, select
 
 from rsm import values
 from rsm.constants import FILE_DEVICE_TYPE, NtmsOperationalState, NtmsReadWriteCharacteristics
@@ -30,6 +30,7 @@ from rsm.services import access, events
 from rsm.services.names import check_description, check_name
 from rsm.services.objects import Reference, find, read_value
 from rsm.services.pools import create_system_pools, delete_object, delete_unused_system_pools, insert_object
+from rsm.statements import insert_row
 
 FIRST_USER_CODE = 2000  # above STORAGE_MEDIA_TYPE and the LTO generations
 _DEVICE_TYPES = (
@@ -44,9 +45,7 @@ _READ_LIBRARY = select(Library.id, Library.name, Library.library_type).where(Lib
 _LINK = select(LibraryMediaType.library_id).where(
     LibraryMediaType.library_id == _LIBRARY, LibraryMediaType.media_type_id == _TYPE
 )
-_INSERT_LINK = insert(LibraryMediaType).values(
-    library_id=bindparam("library_id", type_=Id()), media_type_id=bindparam("media_type_id", type_=Id())
-)
+_INSERT_LINK = insert_row(LibraryMediaType)
 _DELETE_LINK = delete(LibraryMediaType).where(
     LibraryMediaType.library_id == _LIBRARY, LibraryMediaType.media_type_id == _TYPE
 )
@@ -60,9 +59,7 @@ _USES = select(
     exists().where(DriveTypeMediaType.media_type_id == _TYPE).label("drive_types"),
 )
 _NEXT_CODE = select(func.coalesce(func.max(MediaType.code), 0) + 1)
-_INSERT_TYPE = insert(MediaType).values(
-    {column.name: bindparam(column.name, type_=column.type) for column in MediaType.__table__.columns}
-)
+_INSERT_TYPE = insert_row(MediaType)
 
 
 def _get_library(transaction: Transaction, reference: Reference) -> Any:

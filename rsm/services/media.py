@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 
 from rsm import values
 from rsm.constants import (
@@ -66,6 +66,7 @@ from rsm.services.pools import (
     look_up,
 )
 from rsm.services.properties import number
+from rsm.statements import insert_row
 
 State = NtmsPartitionState
 MAXIMUM_LABEL_ID_BYTES = 255
@@ -130,13 +131,7 @@ _OFFLINE = select(Library.id).where(Library.online == 0)
 _TYPE = select(MediaType.id, MediaType.name, MediaType.sides).where(MediaType.id == _ID)
 
 
-def _insert(table: Any) -> Any:
-    return insert(table).values(
-        {column.name: bindparam(column.name, type_=column.type) for column in table.__table__.columns}
-    )
-
-
-_INSERT_MEDIUM, _INSERT_SIDE, _INSERT_LOGICAL = _insert(PhysicalMedium), _insert(Side), _insert(LogicalMedium)
+_INSERT_MEDIUM, _INSERT_SIDE, _INSERT_LOGICAL = (insert_row(table) for table in (PhysicalMedium, Side, LogicalMedium))
 
 
 def create_medium(

@@ -70,7 +70,6 @@ VALUE_OF_KIND: dict[Kind, type[values.Value]] = {
     Kind.NTMS_OPREQUEST: values.OperatorRequest,
 }
 
-_HEADER = ("id", "name", "description", "created", "modified", "enabled", "operational_state")
 _ID = bindparam("id", type_=Id())
 _Parent = aliased(MediaPool)
 _host = socket.gethostname()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, insert, select
+from sqlalchemy import Select, bindparam, delete, exists, select
 from sqlalchemy.orm import aliased
 
 from rsm import values
@@ -63,6 +63,7 @@ from rsm.services.objects import (
     root_pool,
 )
 from rsm.services.properties import checked_fields, flag, number, write_entries, write_fields
+from rsm.statements import insert_row
 
 ROOT, APPLICATION = NtmsPoolType.NTMS_POOLTYPE_UNKNOWN, NtmsPoolType.NTMS_POOLTYPE_APPLICATION
 SYSTEM = (NtmsPoolType.NTMS_POOLTYPE_SCRATCH, NtmsPoolType.NTMS_POOLTYPE_FOREIGN, NtmsPoolType.NTMS_POOLTYPE_IMPORT)
@@ -230,13 +231,7 @@ def _check_can_hold_pools(parent: Pool) -> None:
         raise InvalidNameError(f"{parent.path} is a pool of media: a pool holds pools or media, never both")
 
 
-_OBJECT_FIELDS = ("id", "kind")
-_INSERT_OBJECT = insert(Object).values(
-    {name: bindparam(name, type_=Object.__table__.c[name].type) for name in _OBJECT_FIELDS}
-)
-_INSERT_POOL = insert(MediaPool).values(
-    {column.name: bindparam(column.name, type_=column.type) for column in MediaPool.__table__.columns}
-)
+_INSERT_OBJECT, _INSERT_POOL = insert_row(Object), insert_row(MediaPool)
 
 
 def insert_object(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Select, Update, bindparam, delete, select, update
 
 from rsm.constants import (
     NTMS_MAXATTR_LENGTH,
@@ -45,6 +45,7 @@ from rsm.security import (
 from rsm.services import access, events
 from rsm.services.names import check_attribute_name, check_description, check_name
 from rsm.services.objects import Reference, existing, find, read_value, spoken
+from rsm.statements import insert_row
 
 DWORD_MAXIMUM = 0xFFFFFFFF
 WORD_MAXIMUM = 0xFFFF
@@ -235,9 +236,7 @@ _READ_ATTRIBUTE = select(Attribute.value).where(Attribute.object_id == _ID, Attr
 _DELETE_ATTRIBUTE = delete(Attribute).where(
     Attribute.object_id == bindparam("object_id", type_=Id()), Attribute.name == _NAME
 )
-_WRITE_ATTRIBUTE = insert(Attribute).values(
-    object_id=bindparam("object_id", type_=Id()), name=_NAME, value=bindparam("value", type_=Bytes())
-)
+_WRITE_ATTRIBUTE = insert_row(Attribute)
 _CHANGE_ATTRIBUTE = (
     update(Attribute)
     .where(
@@ -312,10 +311,7 @@ def _attributed(transaction: Transaction, kind: Kind, reference: Reference) -> u
 
 _ACES = select(*access.ENTRY_COLUMNS).where(AccessControlEntry.object_id == _ID).order_by(AccessControlEntry.position)
 _DELETE_ACES = delete(AccessControlEntry).where(AccessControlEntry.object_id == bindparam("object_id", type_=Id()))
-_ACE_FIELDS = ("object_id", "position", "allow", "trustee", "rights", "inherited")
-_INSERT_ACE = insert(AccessControlEntry).values(
-    {name: bindparam(name, type_=AccessControlEntry.__table__.c[name].type) for name in _ACE_FIELDS}
-)
+_INSERT_ACE = insert_row(AccessControlEntry)
 
 
 @cache
