@@ -8,7 +8,6 @@ take an advisory lock. Statements run on the driver's own cursor, compiled once 
 """
 
 import contextlib
-import ctypes
 import os
 import stat
 import threading
@@ -22,7 +21,8 @@ import sqlalchemy
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import PoolProxiedConnection
 
-from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Driver, Postgresql, Sqlite
+from rsm.claims import Claims, FileClaims, ServerClaims
+from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Connections, Driver, Postgresql, Sqlite
 from rsm.errors import (
     DatabaseFailureError,
     InvalidHandleError,
@@ -37,6 +37,7 @@ from rsm.statements import Compiled, compile_statement
 from rsm.transaction import Origin as Origin
 from rsm.transaction import Transaction as Transaction
 from rsm.transaction import Versions as Versions
+from rsm.waking import Changes, Watcher
 
 REVISION = 1  # the newest revision in migrations/versions, and the one this program writes
 MINIMUM_READER = 1  # the oldest program that may read what this one writes
@@ -77,15 +78,15 @@ class Database:
         self.is_sqlite = self.driver.path is not None
         self.path = self.driver.path
         self.errors: tuple[type[BaseException], ...] = (*self.driver.errors, sqlalchemy.exc.SQLAlchemyError)
-        self._open: dict[int, Any] = {}
-        self._writers, self._readers = self.driver.engines(self._opened, self._closed)
+        self._open = Connections(self.driver.errors)
+        self._writers, self._readers = self.driver.engines(self._open.add, self._open.discard)
         self.dialect = self._writers.dialect
-
-    def _opened(self, connection: Any) -> None:
-        self._open[id(connection)] = connection
-
-    def _closed(self, connection: Any) -> None:
-        self._open.pop(id(connection), None)
+        connect, errors = self._connect_alone, self.errors
+        self._changes = Changes(lambda: connect(True), self._count_heard, self._hang_up, (RsmError, *errors))
+        self._watcher = Watcher(self._changes.poll)
+        self._claims: Claims = ServerClaims(lambda: connect(False), self._hang_up, self._is_locked, errors, self.fail)
+        if self.path is not None:
+            self._claims = FileClaims(self.path)
 
     # Transactions
 
@@ -100,7 +101,7 @@ class Database:
             RsmError: with `outcome_unknown` when COMMIT itself failed.
         """
         with self._call(), self._turn(busy_timeout_ms), self._connection(self._writers, busy_timeout_ms) as connection:
-            with self._between(connection, self.driver.begin_write) as raw:
+            with self._between(connection, self.driver.begin_write, self.driver.commit) as raw:
                 transaction = Transaction(self, raw, origin)
                 self._check_minimum(transaction.versions.min_writer)
                 yield transaction
@@ -146,7 +147,7 @@ class Database:
                     raw.execute(self.driver.begin_write)
                     yield connection
                     self._check_foreign_keys(raw)
-                    self._commit(raw)
+                    self._commit(raw, self.driver.commit)
                 except BaseException:
                     if self.driver.in_transaction(raw):
                         raw.execute("ROLLBACK")
@@ -154,6 +155,7 @@ class Database:
                 finally:
                     connection.invalidate()
             self._forget_connections()
+        self._watcher.wake()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
@@ -204,17 +206,13 @@ class Database:
 
     def _pragma(self, connection: PoolProxiedConnection, pragma: str) -> Any:
         raw: Any = connection.driver_connection
-        try:
+        with self._translated():
             return raw.execute(f"PRAGMA {pragma}").fetchone()[0]
-        except self.driver.errors as error:
-            self.fail(error)
 
     def is_empty(self, raw: Any) -> bool:
         """Tell whether there is no table at all."""
-        try:
+        with self._translated():
             return not raw.execute(self.driver.count_tables).fetchone()[0]
-        except self.driver.errors as error:
-            self.fail(error)
 
     def copy_to(self, target: Path) -> None:
         """Write a consistent copy of an SQLite catalogue to a new file that only its owner may read.
@@ -226,12 +224,9 @@ class Database:
             os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
-        with self._call(), self._connection(self._writers) as connection:
+        with self._call(), self._connection(self._writers) as connection, self._translated():
             raw: Any = connection.driver_connection
-            try:
-                raw.execute("VACUUM INTO ?", [os.fspath(target)])
-            except self.driver.errors as error:
-                self.fail(error)
+            raw.execute("VACUUM INTO ?", [os.fspath(target)])
 
     @contextlib.contextmanager
     def upgrading(self) -> Iterator[None]:
@@ -251,13 +246,11 @@ class Database:
         """Tell whether some program is upgrading the catalogue at this moment."""
         if self.is_sqlite:
             return self._open_gate().upgrade_is_marked()
+        return self._is_locked(UPGRADE_KEY)
+
+    def _is_locked(self, key: int) -> bool:
         with self._translated(), self._readers.connect() as connection:
-            sql = (
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                f" AND classid::bigint = {UPGRADE_KEY >> 32} AND objid::bigint = {UPGRADE_KEY & 0xFFFFFFFF}"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
-            return bool(connection.exec_driver_sql(sql).scalar_one())
+            return bool(connection.exec_driver_sql(Postgresql.count_locks.format(key=key)).scalar_one())
 
     @contextlib.contextmanager
     def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
@@ -296,10 +289,8 @@ class Database:
     ) -> Iterator[PoolProxiedConnection]:
         self._check_alive()
         pool = engine.pool
-        try:
+        with self._translated():
             connection = engine.raw_connection()
-        except self.errors as error:
-            self.fail(error)
         try:
             known = connection.info.get("busy_timeout_ms", BUSY_TIMEOUT_MS)
             if busy_timeout_ms is not None and known != busy_timeout_ms:
@@ -317,18 +308,19 @@ class Database:
             connection.close()
 
     @contextlib.contextmanager
-    def _between(self, connection: PoolProxiedConnection, begin: str) -> Iterator[Any]:
+    def _between(self, connection: PoolProxiedConnection, begin: str, commit: str = "COMMIT") -> Iterator[Any]:
         """Begin, and COMMIT at the end of the body or ROLLBACK if it raises."""
         raw: Any = connection.driver_connection
         try:
-            try:
+            with self._translated():
                 raw.execute(begin)
-            except self.driver.errors as error:
-                self.fail(error)
+            before = self.driver.changes(raw)
             yield raw
             if not self.is_ours:
                 raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
-            self._commit(raw)
+            committed = self._commit(raw, commit)
+            if self.driver.changes(raw, committed) != before:
+                self._watcher.wake()  # one that changed nothing must not: who looks may write, and would wake himself
         except BaseException as error:
             if not self.is_ours:
                 raise
@@ -345,9 +337,9 @@ class Database:
                 raise NotEnoughMemoryError from error
             raise
 
-    def _commit(self, raw: Any) -> None:
+    def _commit(self, raw: Any, commit: str) -> Any:
         try:
-            raw.execute("COMMIT")
+            return raw.execute(commit)
         except self.driver.errors as error:
             self.fail(error, committing=True)
 
@@ -357,6 +349,29 @@ class Database:
             raise DatabaseFailureError(f"the change would leave dangling references in {', '.join(tables)}")
 
     # Files and connections
+
+    @property
+    def claims(self) -> Claims:
+        """The claims that this process has on numbers, among all that use the catalogue (InvalidHandleError)."""
+        self._check_alive()
+        return self._claims
+
+    @property
+    def watcher(self) -> Watcher:
+        """What wakes threads that wait for the catalogue to change (InvalidHandleError)."""
+        self._check_alive()
+        return self._watcher
+
+    def _connect_alone(self, watching: bool) -> Any:
+        self._check_file()
+        return self._open.add(self.driver.connect_alone(watching=watching))
+
+    def _count_heard(self, connection: Any, before: int) -> int:
+        self._check_file()
+        return self.driver.count_heard(connection, before)
+
+    def _hang_up(self, connection: Any) -> None:
+        (self._open.leave if self.was_replaced() else self._open.close)(connection)
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
@@ -427,8 +442,7 @@ class Database:
 
     def _leave_connections(self) -> None:
         """Forget every connection without closing it, not even when the interpreter ends."""
-        for connection in self._open.values():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._open.leave_all()
         self._writers.dispose(close=False)
         self._readers.dispose(close=False)
 
@@ -463,14 +477,16 @@ class Database:
         """Refuse new calls, and close every connection and the gate once the calls in flight are over."""
         with self._calls:
             self.dead = True
+            self._watcher.close()
             if not self._active:
                 self._close_now()
 
     def _close_now(self) -> None:
+        self._changes.close()
+        self._claims.close()
         self._forget_connections()
-        for connection in [] if self.was_replaced() else list(self._open.values()):
-            with contextlib.suppress(*self.driver.errors):
-                connection.close()  # one that was out while its pool was left behind
+        if not self.was_replaced():
+            self._open.close_all()  # one that was out while its pool was left behind
         with self._lock:
             if self._gate is not None:
                 close_gate(self._gate)
@@ -488,9 +504,12 @@ class Database:
             self._calls.wait_for(lambda: all(thread == me for thread in self._active), _FORK_WAIT_SECONDS)
             if self.is_sqlite and not self._active:
                 self._forget_connections()
+        if self.is_sqlite:
+            self._changes.pause(_FORK_WAIT_SECONDS)
 
     def after_fork_in_parent(self) -> None:
         """Go on as before the fork."""
+        self._changes.resume()
         with self._calls:
             self._forking = False
             self._calls.notify_all()
@@ -501,6 +520,8 @@ class Database:
         self._calls = threading.Condition()  # a thread that is not here may have held it
         if self.is_sqlite and self._open:
             _inherited.add(os.path.realpath(self.url.database or ""))
+        for part in (self._watcher, self._changes, self._claims):
+            part.forget()
         self._leave_connections()  # closing one could checkpoint or hang up for the parent
 
 

@@ -3,6 +3,8 @@
 Each class answers the same questions for one of them. Here, and only here, a driver's error becomes an RsmError.
 """
 
+import contextlib
+import ctypes
 import os
 import sqlite3
 import urllib.parse
@@ -25,7 +27,58 @@ from rsm.errors import (
 MINIMUM_SQLITE = (3, 37, 0)
 _ADVISORY_KEY, UPGRADE_KEY = 0x52534D0001, 0x52534D0002
 BUSY_TIMEOUT_MS = 30_000  # what a new connection begins with
+_ALONE_BUSY_SECONDS = 1.0
+_CHANNEL = "rsm"
 _POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
+_CONNECT = {"connect_timeout": 10, "application_name": "rsm"}
+_KEEPALIVE = {"keepalives": 1, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 6}
+# For a connection that is idle by nature. On a Unix socket, whose end is seen at once, the others do nothing.
+_SETTINGS_ALONE = {
+    "idle_session_timeout": 0,
+    "tcp_keepalives_idle": 15,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 6,
+}
+
+
+class Connections:
+    """Every open connection of one catalogue in this process, to close it or leave it alone."""
+
+    def __init__(self, errors: tuple[type[BaseException], ...]) -> None:
+        self._errors = errors
+        self._open: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, connection: Any) -> Any:
+        """Remember a connection that was opened, and return it."""
+        self._open[id(connection)] = connection
+        return connection
+
+    def discard(self, connection: Any) -> None:
+        """Forget a connection that is being closed."""
+        self._open.pop(id(connection), None)
+
+    def close(self, connection: Any) -> None:
+        """Close a connection, whatever state it is in."""
+        self.discard(connection)
+        with contextlib.suppress(*self._errors):
+            connection.close()
+
+    def close_all(self) -> None:
+        """Close those that nobody else will."""
+        for connection in list(self._open.values()):
+            self.close(connection)
+
+    def leave(self, connection: Any) -> None:
+        """Never close a connection, not even when the interpreter ends."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+    def leave_all(self) -> None:
+        """Never close any of them."""
+        for connection in list(self._open.values()):
+            self.leave(connection)
 
 
 class Driver(Protocol):
@@ -35,6 +88,7 @@ class Driver(Protocol):
     path: Path | None
     begin_write: str
     begin_read: str
+    commit: str  # ends a write transaction
     versions: str
     count_tables: str
 
@@ -52,6 +106,15 @@ class Driver(Protocol):
     def execute_many(self, connection: Any, sql: str, parameters: list[Any]) -> None:
         """Run a statement once for each set of parameters."""
 
+    def changes(self, connection: Any, committed: Any = None) -> int:
+        """Return a number that a write transaction, `committed` by that cursor, left alone if it changed nothing."""
+
+    def connect_alone(self, *, watching: bool) -> Any:
+        """Open a connection outside the pools; one for watching hears of changes by others and by this process."""
+
+    def count_heard(self, connection: Any, before: int) -> int:
+        """Return a number unlike the one before if such a connection heard of a change since; never wait."""
+
     def failure(self, error: BaseException, label: str) -> RsmError:
         """Return what a driver's error means."""
 
@@ -62,6 +125,7 @@ class Sqlite:
     errors: tuple[type[BaseException], ...] = (sqlite3.Error, MemoryError)
     begin_write = "BEGIN IMMEDIATE"
     begin_read = "BEGIN"
+    commit = "COMMIT"
     versions = (
         "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
         " c.operators FROM pragma_user_version AS v, catalogue AS c"
@@ -84,31 +148,47 @@ class Sqlite:
         self, opened: Callable[[Any], None], closed: Callable[[Any], None], *, query_only: bool
     ) -> sqlalchemy.Engine:
         def connect() -> sqlite3.Connection:
-            # mode=rw: a catalogue is never made by opening a path that vanished
-            location = "file:" + urllib.parse.quote(os.fspath(self._path)) + "?mode=rw"
-            connection = sqlite3.connect(
-                location,
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=BUSY_TIMEOUT_MS / 1000,
-                cached_statements=512,
-            )
-            try:
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA trusted_schema = OFF")
-                if query_only:
-                    connection.execute("PRAGMA query_only = ON")
-            except BaseException:
-                connection.close()
-                raise
+            connection = self._connect(BUSY_TIMEOUT_MS / 1000, query_only=query_only)
             opened(connection)
             return connection
 
         engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=QueuePool, **_POOL)
         sqlalchemy.event.listen(engine, "close", lambda connection, _record: closed(connection))
         return engine
+
+    def _connect(self, busy_seconds: float, *, query_only: bool) -> sqlite3.Connection:
+        # mode=rw: a catalogue is never made by opening a path that vanished
+        location = "file:" + urllib.parse.quote(os.fspath(self._path)) + "?mode=rw"
+        connection = sqlite3.connect(
+            location,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=busy_seconds,
+            cached_statements=512,
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            if query_only:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def changes(self, connection: Any, committed: Any = None) -> int:
+        """Return a number that a write transaction, `committed` by that cursor, left alone if it changed nothing."""
+        return int(connection.total_changes)
+
+    def connect_alone(self, *, watching: bool) -> Any:
+        """Open a connection outside the pools; one for watching hears of changes by others and by this process."""
+        return self._connect(_ALONE_BUSY_SECONDS, query_only=watching)
+
+    def count_heard(self, connection: Any, before: int) -> int:
+        """Return a number unlike the one before if such a connection heard of a change since; never wait."""
+        return int(connection.execute("PRAGMA data_version").fetchall()[0][0])
 
     def busy_timeout(self, milliseconds: int) -> str:
         """Return the statement that bounds waiting for other writers on a connection."""
@@ -140,11 +220,19 @@ class Postgresql:
     path: Path | None = None
     begin_write = f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    # one round trip; a transaction that wrote nothing has no number, and wakes nobody
+    commit = f"SELECT pg_notify('{_CHANNEL}', '') WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT"
     versions = (
         "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators FROM catalogue"
     )
     count_tables = (
         "SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()::text)"
+    )
+
+    count_locks = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+        " AND (classid::bigint << 32) + objid::bigint = {key}"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
 
     def __init__(self, url: URL) -> None:
@@ -154,7 +242,8 @@ class Postgresql:
             raise NotConnectedError(
                 "PostgreSQL needs psycopg: pip install 'removable-storage-manager[postgresql]' 'psycopg[binary]'"
             ) from error
-        self._url = url
+        self._url = url.set(drivername="postgresql+psycopg")
+        self._connect = psycopg.connect
         self._operational_error = psycopg.OperationalError
         self.errors: tuple[type[BaseException], ...] = (psycopg.Error, MemoryError)
 
@@ -163,9 +252,9 @@ class Postgresql:
     ) -> tuple[sqlalchemy.Engine, sqlalchemy.Engine]:
         """Return the engines for writing and for reading; the functions hear of every connection."""
         engine = sqlalchemy.create_engine(
-            self._url.set(drivername="postgresql+psycopg"),
+            self._url,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 10, "application_name": "rsm"},
+            connect_args=_CONNECT,
             **_POOL,
         )
 
@@ -178,6 +267,34 @@ class Postgresql:
         sqlalchemy.event.listen(engine, "connect", prepare)
         sqlalchemy.event.listen(engine, "close", lambda connection, _record: closed(connection))
         return engine, engine
+
+    def connect_alone(self, *, watching: bool) -> Any:
+        """Open a connection outside the pools; one for watching hears of changes by others and by this process.
+
+        The server notices within a minute that its client died, be it with the whole machine.
+        """
+        arguments, keywords = self._url.get_dialect()().create_connect_args(self._url)
+        connection = self._connect(*arguments, **{**_KEEPALIVE, **keywords, **_CONNECT}, autocommit=True)
+        try:
+            for setting, value in _SETTINGS_ALONE.items():
+                connection.execute(f"SET {setting} = {value}")
+            if watching:
+                connection.execute(f"LISTEN {_CHANNEL}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def changes(self, connection: Any, committed: Any = None) -> int:
+        """Return a number that a write transaction, `committed` by that cursor, left alone if it changed nothing."""
+        return 0 if committed is None else max(0, committed.rowcount)  # the one row is that of pg_notify
+
+    def count_heard(self, connection: Any, before: int) -> int:
+        """Return a number unlike the one before if such a connection heard of a change since; never wait."""
+        connection.pgconn.consume_input()
+        while connection.pgconn.notifies() is not None:
+            before += 1
+        return before
 
     def busy_timeout(self, milliseconds: int) -> str:
         """Return the statement that bounds waiting for other writers on a connection."""

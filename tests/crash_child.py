@@ -105,7 +105,7 @@ def work(path: Path, watch: Watch, seed: int, steps: int, report: Callable[[Any]
     """Make `steps` calls and report each one's end."""
     watched = watching(watch)
     sqlite3.connect = lambda *args, **keywords: _connect(*args, factory=watched, **keywords)  # type: ignore[assignment]
-    session = rsm.connect(str(path), caller=worker_ops.ADMINISTRATOR)
+    session = rsm.connect(str(path), worker=False, caller=worker_ops.ADMINISTRATOR)
     worker = worker_ops.Worker(session, seed, media=12)
     if watch.when == "bytes":
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -145,7 +145,7 @@ def delete_on_postgresql(url: str, pool: str, watch: Watch) -> None:
         return watch.around(connection, str(query), lambda: execute(connection, query, *arguments, **keywords))
 
     psycopg.Connection.execute = watched  # type: ignore[method-assign]
-    with rsm.connect(url, caller=worker_ops.ADMINISTRATOR) as session:
+    with rsm.connect(url, worker=False, caller=worker_ops.ADMINISTRATOR) as session:
         watch.armed = True
         session.pools.delete(pool)
         watch.armed = False

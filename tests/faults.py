@@ -300,17 +300,19 @@ class Visitor:
 
     def _session(self, url: str) -> rsm.Session:
         if url not in self._open:
-            self._open[url] = rsm.connect(url, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS)
+            self._open[url] = rsm.connect(url, worker=False, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS)
         return self._open[url]
 
     def write(self, url: str) -> None:
         """Open, write, take it back, and leave nothing open."""
-        with rsm.connect(url, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS) as session:
+        with rsm.connect(url, worker=False, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS) as session:
             check_writable(session)
 
     def hold(self, url: str) -> None:
         """Begin a batch and stay in it."""
-        session = self._held.enter_context(rsm.connect(url, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS))
+        session = self._held.enter_context(
+            rsm.connect(url, worker=False, caller=ADMINISTRATOR, busy_timeout_ms=PATIENCE_MS)
+        )
         self._held.enter_context(session.transaction(dry_run=True))
 
     def let_go(self) -> None:
@@ -352,7 +354,7 @@ def _delete_within(url: str, pool: uuid.UUID, face: str, limit: int, is_open: bo
 
     def open_session() -> None:
         if face == "session":
-            opened["session"] = rsm.connect(url, caller=ADMINISTRATOR)
+            opened["session"] = rsm.connect(url, worker=False, caller=ADMINISTRATOR)
             return
         code, opened["handle"] = ntmsapi.OpenNtmsSession(url, "tests", caller=ADMINISTRATOR)
         if code:

@@ -1,9 +1,15 @@
 """Runs small programs beside a test and keeps them in step with it through pipes: no sleeping, no guessing."""
 
 import contextlib
+import os
+import pty
+import select
 import subprocess
 import sys
+import termios
 from types import TracebackType
+
+COMMAND = (sys.executable, "-c", "import sys; from rsm.cli import main; sys.exit(main())")
 
 
 class Program:
@@ -32,6 +38,18 @@ class Program:
         """Let the program go on."""
         print(line, file=self._input, flush=True)
 
+    def hear_until(self, wanted: str) -> str:
+        """Return the next line in which `wanted` is."""
+        heard = []
+        while wanted not in (line := self.hear()):
+            heard.append(line)
+            assert line, f"ended without {wanted!r}: {heard}"
+        return line
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End the program as a crash does, and wait until it is gone."""
         self._process.kill()
@@ -55,3 +73,43 @@ class Program:
         self._output.close()
         with contextlib.suppress(BrokenPipeError):  # something told too late
             self._input.close()
+
+
+class OnTerminal:
+    """The command on a terminal of its own, which sees both output streams."""
+
+    def __init__(self, *words: str) -> None:
+        self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 100))
+        environment = {**os.environ, "TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            [*COMMAND, *words], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self.seen = ""
+
+    def read_until(self, wanted: str) -> None:
+        """Read until `wanted` was printed."""
+        while wanted not in self.seen:
+            assert self._read_some(), f"ended without {wanted!r}: {self.seen!r}"
+
+    def type_in(self, text: str | bytes) -> None:
+        """Type `text`, or bytes that are none."""
+        os.write(self.master, text.encode() if isinstance(text, str) else text)
+
+    def finish(self) -> int:
+        """Read to the end and return the exit status."""
+        while self._read_some():
+            pass
+        os.close(self.master)
+        return self.process.wait(timeout=30)
+
+    def _read_some(self) -> bool:
+        ready, _, _ = select.select([self.master], [], [], 30)
+        assert ready, f"silent for 30 seconds after {self.seen!r}"
+        try:
+            data = os.read(self.master, 4096)
+        except OSError:  # what Linux says at the end of a terminal
+            return False
+        self.seen += data.decode(errors="replace")
+        return bool(data)

@@ -22,7 +22,7 @@ import pytest
 import sqlalchemy
 
 import rsm
-from rsm import ntmsapi
+from rsm import drivers, ntmsapi
 from rsm.ntmsapi.calls import new_handle
 
 POOL = r"\Above\Pool"
@@ -469,7 +469,7 @@ def test_a_lock_of_a_foreign_program_on_the_server(
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    "statement", ["BEGIN", "SELECT 0, revision", "DELETE FROM object", "INSERT INTO event", "COMMIT"]
+    "statement", ["BEGIN", "SELECT 0, revision", "DELETE FROM object", "INSERT INTO event", drivers.Postgresql.commit]
 )
 def test_a_connection_cut_in_the_middle(
     statement: str, face: Face, url: str, session: rsm.Session, pool: Any, neighbour: faults.Neighbour
@@ -483,7 +483,7 @@ def test_a_connection_cut_in_the_middle(
             other.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'rsm'")
 
         with faults.meanwhile(session, statement, cut) as fault:
-            face.check_fails(session, pool, psycopg.OperationalError, committing=statement == "COMMIT")
+            face.check_fails(session, pool, psycopg.OperationalError, committing=statement == drivers.Postgresql.commit)
         assert fault.fired is not None
     check_recovered(session, url, before, neighbour)
     assert face.delete(session, pool)[0] is rsm.ErrorCode.ERROR_SUCCESS

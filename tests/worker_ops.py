@@ -133,7 +133,9 @@ def furnish(session: rsm.Session, library: Any) -> None:
 
 def main(url: str, seed: int, count: int) -> None:
     """Make `count` calls and print what came of each."""
-    with rsm.connect(url, application=f"worker {seed}", caller=ADMINISTRATOR, busy_timeout_ms=120_000) as session:
+    with rsm.connect(
+        url, worker=False, application=f"worker {seed}", caller=ADMINISTRATOR, busy_timeout_ms=120_000
+    ) as session:
         worker = Worker(session, seed)
         print("ready", flush=True)
         sys.stdin.readline()
