@@ -1,0 +1,41 @@
+"""Disks and discs by the file system on them.
+
+Owns the choice among the file systems; how each is read stands in the modules named `disk_`. What two of them claim,
+say because one was made over the other and left its superblock, is ambiguous and no label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rsm.labels.base import Label
+from rsm.labels.disk_boot_sectors import MAXIMUM_BYTES, read_exfat, read_fat, read_ntfs
+from rsm.labels.disk_discs import read_iso, read_udf
+from rsm.labels.disk_superblocks import read_btrfs, read_ext, read_xfs
+from rsm.labels.fields import FormatRecogniser, NotALabelError, require
+
+FILE_SYSTEMS: Final[tuple[Callable[[bytes], Label], ...]] = (
+    read_fat,
+    read_exfat,
+    read_ntfs,
+    read_ext,
+    read_xfs,
+    read_btrfs,
+    read_iso,
+    read_udf,
+)
+
+
+def _read_disk(head: bytes) -> Label:
+    labels = []
+    for read_file_system in FILE_SYSTEMS:
+        try:
+            labels.append(read_file_system(head))
+        except NotALabelError:
+            continue
+    require(len(labels) == 1)
+    return labels[0]
+
+
+RECOGNISER: Final = FormatRecogniser("disk", MAXIMUM_BYTES, _read_disk)
