@@ -11,6 +11,8 @@ from rsm.constants import (
     FILE_DEVICE_TYPE,
     ErrorCode,
     NtmsObjectsTypes,
+    NtmsOpreqCommand,
+    NtmsOpreqState,
     NtmsPartitionState,
     NtmsPoolType,
     NtmsReadWriteCharacteristics,
@@ -19,6 +21,8 @@ from rsm.errors import *  # noqa: F403 - its __all__ is the tree of errors
 from rsm.errors import __all__ as _errors
 from rsm.security import AccessRights, Ace, Caller, SecurityDescriptor
 from rsm.values import (
+    Allocation,
+    Candidate,
     Changer,
     ChangerType,
     Computer,
@@ -27,31 +31,40 @@ from rsm.values import (
     DriveType,
     Event,
     Library,
+    LibraryMap,
     LibraryRequest,
     LogicalMedium,
+    MapCartridge,
+    MapMount,
+    MapPlace,
     MediaPool,
     MediaType,
     NewSide,
     OperatorRequest,
     PhysicalMedium,
     Port,
+    RequestStep,
     Side,
     Slot,
     Value,
 )
 
 if TYPE_CHECKING:
+    from rsm.nouns.mounts import Mount, Mounts, Request
+    from rsm.nouns.waiting import Waiting, WaitReason
     from rsm.session import Session, connect
 
 logging.getLogger("rsm").addHandler(logging.NullHandler())
 
-_LAZY = ("Session", "connect")
+_LAZY = ("Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect")
 
 __all__ = [
     "FILE_DEVICE_TYPE",
     "AccessRights",
     "Ace",
+    "Allocation",
     "Caller",
+    "Candidate",
     "Changer",
     "ChangerType",
     "Computer",
@@ -61,23 +74,35 @@ __all__ = [
     "ErrorCode",
     "Event",
     "Library",
+    "LibraryMap",
     "LibraryRequest",
     "LogicalMedium",
+    "MapCartridge",
+    "MapMount",
+    "MapPlace",
     "MediaPool",
     "MediaType",
+    "Mount",
+    "Mounts",
     "NewSide",
     "NtmsObjectsTypes",
+    "NtmsOpreqCommand",
+    "NtmsOpreqState",
     "NtmsPartitionState",
     "NtmsPoolType",
     "NtmsReadWriteCharacteristics",
     "OperatorRequest",
     "PhysicalMedium",
     "Port",
+    "RequestStep",
+    "Request",
     "SecurityDescriptor",
     "Session",
     "Side",
     "Slot",
     "Value",
+    "WaitReason",
+    "Waiting",
     "connect",
     *_errors,
 ]

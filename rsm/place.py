@@ -58,27 +58,35 @@ def parse_url(database: str | None) -> URL:
     raise InvalidParameterError(f"{backend} is not supported: use sqlite:///path or postgresql://user@host/name")
 
 
-def check_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
-    """Refuse a place whose locks do not hold between programs.
-
-    Raises:
-        DatabaseFailureError: the directory is on NFS, SMB, 9p or FUSE.
-    """
+def network_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Return the kind of network file system that a place is on, None where locks hold between programs."""
     try:
         device = os.stat(path).st_dev
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return
+        return None
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in lines:
         fields = line.split()
         if len(fields) > 6 and fields[2] == wanted and "-" in fields[6:]:
             kind = fields[fields.index("-", 6) + 1]
             if _NETWORK_FILE_SYSTEMS.match(kind):
-                raise DatabaseFailureError(
-                    f"{path} is on {kind}, where locks cannot be trusted: keep the catalogue on a local disk, or use"
-                    " PostgreSQL (postgresql://user@host/name)"
-                )
+                return kind
+    return None
+
+
+def check_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """Refuse a place whose locks do not hold between programs.
+
+    Raises:
+        DatabaseFailureError: the directory is on NFS, SMB, 9p or FUSE.
+    """
+    kind = network_file_system(path, mounts)
+    if kind is not None:
+        raise DatabaseFailureError(
+            f"{path} is on {kind}, where locks cannot be trusted: keep the catalogue on a local disk, or use"
+            " PostgreSQL (postgresql://user@host/name)"
+        )
 
 
 def make_file(path: Path) -> None:

@@ -186,6 +186,28 @@ RIGHTS: dict[str, tuple[Need, Need]] = {
         Need(kinds={Kind.NTMS_LIBRARY: _C, Kind.NTMS_MEDIA_POOL: _C, Kind.NTMS_PARTITION: _C}),
     ),
     "SetNtmsObjectSecurity": (Need(by_kind=AccessRights.WRITE_DAC), Need(by_kind=AccessRights.WRITE_DAC)),
+    "AllocateNtmsMedia": (Need(pool=_C), Need(pool=_M)),
+    "DeallocateNtmsMedia": (Need(pool=_C), Need(pool=_M)),
+    "SetNtmsMediaComplete": (Need(pool=_C), Need(pool=_M)),
+    "DecommissionNtmsMedia": (Need(pool=_C), Need(pool=_M)),
+    "SwapNtmsMedia": (Need(pool=_M), Need(pool=_M)),
+    "UpdateNtmsOmidInfo": (Need(pool=_C), Need(pool=_C)),
+    "MountNtmsMedia": (Need(pool=_U, library=_U), Need(pool=_U, library=_U)),
+    "DismountNtmsMedia": (Need(pool=_U, library=_U), Need(pool=_U, library=_U)),
+    "DismountNtmsDrive": (Need(library=_M), Need(library=_C)),
+    "InventoryNtmsLibrary": (Need(library=_C), Need(library=_C)),
+    "IdentifyNtmsSlot": (Need(library=_C), Need(library=_C)),
+    "DeleteNtmsLibrary": (Need(library=_M), Need(library=_M)),
+    "DeleteNtmsDrive": (Need(library=_M), Need(library=_M)),
+    "DeleteNtmsRequests": (Need(computer=_M), Need(computer=_C)),
+    "GetNtmsRequestOrder": (Need(computer=_C), Need()),
+    "SetNtmsRequestOrder": (Need(computer=_C), Need()),
+    # Cancelling a library request, satisfying and cancelling an operator request: administrators only, by every text.
+    "SubmitNtmsOperatorRequest": (Need(pool=_C, library=_C, computer=_U), Need()),
+    "WaitForNtmsOperatorRequest": (Need(), Need()),
+    "OpenNtmsNotification": (Need(computer=_U), Need()),
+    "GetNtmsUIOptions": (Need(by_kind=_U), Need(by_kind=_U)),
+    "SetNtmsUIOptions": (Need(by_kind=_U | _M), Need(by_kind=_U | _M)),
 }
 
 

@@ -6,14 +6,17 @@ A Session serves all threads of its process and is dead in the child of a fork.
 
 import contextlib
 import contextvars
+import logging
 import os
+import secrets
 import threading
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Concatenate, ParamSpec, TypeVar
 
-from rsm import db, place, schema
+from rsm import db, identity, place, schema
+from rsm import worker as work
 from rsm.db import Transaction
 from rsm.errors import (
     DatabaseFailureError,
@@ -25,24 +28,71 @@ from rsm.errors import (
     RsmError,
 )
 from rsm.nouns.base import check_types
+from rsm.nouns.libraries import Libraries
 from rsm.nouns.media import Media, MediaTypes
+from rsm.nouns.mounts import Mount, MountCalls, Mounts, Request
+from rsm.nouns.notifications import Notifications
 from rsm.nouns.objects import AccessControl, Events, Objects
+from rsm.nouns.operators import Operators
 from rsm.nouns.pools import Pools
+from rsm.nouns.requests import Requests
+from rsm.nouns.ui import UIOptions
+from rsm.nouns.waiting import Waiting, WaitReason
 from rsm.security import Caller, check_caller, is_administrator, need
-from rsm.services import access
+from rsm.services import access, agenda, dismounts
 from rsm.services.names import check_application, check_description
+from rsm.services.sessions import FIRST_LIBRARY_CLAIM, Enrolment, claim_of_library
+from rsm.waking import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+__all__ = ["Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect"]
+
 _ATTEMPTS = 3
+_log = logging.getLogger("rsm.session")
 # The reason of each session in the context (thread or task) that runs; one variable, as contexts keep those they saw.
 _reasons: contextvars.ContextVar[Mapping[uuid.UUID, str]] = contextvars.ContextVar(
     "rsm_reasons", default=types.MappingProxyType({})
 )
 # Calls whose documented results have no ERROR_DATABASE_FULL, and those that do have ERROR_NOT_CONNECTED.
-_WITHOUT_FULL = frozenset({"delete_pool", "write_attribute", "switch_object"})
-_WITH_NOT_CONNECTED = frozenset({"read_attribute", "write_attribute"})
+_WITHOUT_FULL = frozenset(
+    {
+        "add_destination",
+        "cancel",
+        "cancel_request",
+        "clear_destinations",
+        "delete_pool",
+        "remove_destination",
+        "request_identification",
+        "request_inventory",
+        "satisfy",
+        "stop_inventory",
+        "submit",
+        "subscribe",
+        "switch_object",
+        "unsubscribe",
+        "update_label",
+        "write_attribute",
+        "write_order",
+    }
+)
+_WITH_NOT_CONNECTED = frozenset(
+    {
+        "existing",
+        "hear",
+        "outcome",
+        "read_attribute",
+        "read_device",
+        "request_inventory",
+        "stop_inventory",
+        "submit",
+        "subscribe",
+        "unsubscribe",
+        "update_label",
+        "write_attribute",
+    }
+)
 
 
 def connect(
@@ -102,16 +152,25 @@ class Session:
         self.worker = worker
         self.pools = Pools(self)
         self.media = Media(self)
+        self.libraries = Libraries(self)
+        self.mounts = MountCalls(self)
+        self.requests = Requests(self)
         self.types = MediaTypes(self)
         self.acl = AccessControl(self)
         self.objects = Objects(self)
         self.events = Events(self)
+        self.operators = Operators(self)
+        self.notifications = Notifications(self)
+        self.ui = UIOptions(self)
         self._database = database
         self._busy_timeout_ms = busy_timeout_ms
         self._closed = False
+        self._claim: int | None = None
         self._lock = threading.Lock()
         self._batches = threading.local()
         self.read(_check_open_right, caller)
+        if worker:
+            work.attach(database)
 
     @property
     def database(self) -> str:
@@ -132,7 +191,24 @@ class Session:
             if self._closed:
                 return
             self._closed = True
+        self._database.watcher.wake()
+        self._end_work()
         db.release(self._database)
+
+    def _end_work(self) -> None:
+        """Give back what is mounted, cancel what waits, and let others know that the session lives no more."""
+        inside = self._batch is not None  # the one writer is this thread: nothing else can be written or waited for
+        if self._claim is not None and not inside:
+            try:
+                with self._database.transaction(self._origin, self._busy_timeout_ms) as transaction:
+                    dismounts.end_session(transaction, self.id, died=False)
+            except RsmError as error:
+                _log.warning("the end of the session is left to others to see: %s", error)
+        if self.worker:
+            work.detach(self._database, wait=not inside)
+        if self._claim is not None:
+            with contextlib.suppress(RsmError):
+                self._database.claims.drop(self._claim)
 
     def is_reachable(self) -> bool:
         """Tell whether the catalogue's server still answers; a file has none that could go away."""
@@ -155,6 +231,42 @@ class Session:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open"
         return f"<rsm.Session {self.application!r} on {self.database}, {state}>"
+
+    @property
+    def watcher(self) -> Watcher:
+        """What tells that the catalogue changed."""
+        return self._database.watcher
+
+    def check_may_wait(self) -> None:
+        """Refuse a call that waits or works a library while this thread is in a batch.
+
+        Raises:
+            InvalidOperationError: it is.
+        """
+        self._check_usable()
+        if self._batch is not None:
+            raise InvalidOperationError("a call that waits or works a library cannot be part of a batch")
+
+    def enrolment(self) -> Enrolment:
+        """Return what the catalogue keeps of the session; from now on others can tell whether it lives.
+
+        Raises:
+            DatabaseFailureError: the claim that tells it cannot be held.
+        """
+        with self._lock:
+            self._check_usable()  # nothing may be claimed once `close` has looked at what is
+            claims = self._database.claims
+            while self._claim is None or not claims.holds(self._claim):
+                number = self._claim or secrets.randbelow(FIRST_LIBRARY_CLAIM - 1) + 1
+                self._claim = number if claims.hold(number) else None
+        host, boot = identity.host(), identity.boot()
+        return Enrolment(self.id, host, boot, self._claim, self.application, self.caller.user)
+
+    def is_worked(self, library_id: uuid.UUID) -> bool:
+        """Tell whether this process can work a library, or another one holds it just now."""
+        if work.is_attached(self._database) and self.read(agenda.is_reached, library_id, identity.host()):
+            return True
+        return self._database.claims.is_held(claim_of_library(library_id))
 
     def _check_usable(self) -> None:
         if self.closed:

@@ -4,7 +4,7 @@ A value is a copy of what the catalogue said at one moment; nothing in it is laz
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -238,16 +238,51 @@ class Side(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogicalMedium(Value):
-    """What an application got when a side was allocated."""
+    """What an application got when a side was allocated. `medium` is the cartridge, `user` who allocated it."""
 
     pool: uuid.UUID
     side: uuid.UUID
     sides: int
+    medium: uuid.UUID
+    application: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """What came of an allocation. `source_pool` is the pool that the cartridge came from."""
+
+    logical_medium: LogicalMedium
+    source_pool: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One side that an allocation looks at: what becomes of it, and why.
+
+    `rank` tells how it is preferred, 1 first, None if it cannot be had now; of equal ones the lower id of a side wins.
+    One side at most is `chosen`. `name` and `barcode` are the cartridge's.
+    """
+
+    medium: uuid.UUID
+    name: str
+    barcode: str
+    side: uuid.UUID
+    number: int
+    pool: uuid.UUID
+    rank: int | None
+    chosen: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryRequest(Value):
-    """A unit of work for a library. Ids of an ended one may name objects that are gone."""
+    """A unit of work for a library. Ids of an ended one may name objects that are gone.
+
+    `details` is what its kind of work needs or found: of an inventory how many cartridges it `found`, how many of them
+    `appeared`, `returned`, `moved` or `vanished`, how many `problems` there were, and the first of each by name, as
+    `appeared_names`.
+    """
 
     operation: NtmsLmOperation
     operation_option: int
@@ -265,6 +300,22 @@ class LibraryRequest(Value):
     error_code: int
     work_item: uuid.UUID | None
     priority: int
+    details: dict[str, Any] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStep:
+    """One step of a library request, `number` from 0: what the robot or a drive does, from where to where."""
+
+    number: int
+    work: str
+    action: str
+    state: NtmsLmState
+    source: str | None
+    destination: str | None
+    started: datetime | None
+    completed: datetime | None
+    error_code: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +333,57 @@ class OperatorRequest(Value):
     application: str
     user: str
     computer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapMount:
+    """Who has a side in a drive. `dismountable_from` is set once they are done: the cartridge may be put away."""
+
+    user: str
+    application: str
+    host: str
+    for_writing: bool
+    since: datetime
+    dismountable_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapCartridge:
+    """A cartridge as it lies in a library. Who may not read it sees its id and bar code, and no pool or sides."""
+
+    id: uuid.UUID
+    barcode: str
+    name: str
+    pool: str
+    media_type: str
+    media_state: NtmsMediaState | None
+    enabled: bool
+    sides: tuple[NtmsPartitionState, ...]
+    mount: MapMount | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapPlace:
+    """A slot, drive or port and what is recorded as lying in it; `state` is that of its kind."""
+
+    kind: NtmsObjectsTypes
+    id: uuid.UUID
+    number: int
+    name: str
+    enabled: bool
+    operational_state: NtmsOperationalState
+    state: NtmsSlotState | NtmsDriveState | NtmsPortContent
+    cartridge: MapCartridge | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryMap:
+    """A library with all its places at one moment, each kind by number."""
+
+    library: Library
+    slots: tuple[MapPlace, ...]
+    drives: tuple[MapPlace, ...]
+    ports: tuple[MapPlace, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,3 +226,107 @@ def set_media_state(url: str, medium: uuid.UUID, media_state: int) -> None:
             .where(model.PhysicalMedium.id == medium)
             .values(media_state=media_state)
         )
+
+
+def add_medium(
+    url: str,
+    pool: rsm.MediaPool,
+    barcode: str,
+    *states: State,
+    library: BuiltLibrary | None = None,
+    enabled: bool = True,
+) -> list[uuid.UUID]:
+    """Insert a cartridge into any pool of media, one side a state, in a library or on the shelf; return its sides."""
+    return add_media(url, pool, [barcode], *states, library=library, enabled=enabled)[0]
+
+
+def add_media(
+    url: str,
+    pool: rsm.MediaPool,
+    barcodes: list[str],
+    *states: State,
+    library: BuiltLibrary | None = None,
+    enabled: bool = True,
+) -> list[list[uuid.UUID]]:
+    """Insert many cartridges at once; a side that is allocated or complete gets a logical medium."""
+    rows: dict[type[Any], list[dict[str, Any]]] = {
+        table: [] for table in (model.Object, model.PhysicalMedium, model.Side, model.LogicalMedium)
+    }
+    with behind(url) as connection:
+        shelf = connection.execute(sqlalchemy.select(model.Library.id).where(model.Library.online == 0)).scalar_one()
+        last = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.max(model.PhysicalMedium.sequence_number), 0))
+        sequence = connection.execute(last).scalar_one()
+        place = {"pool_id": pool.id, "online": library is not None}
+        made = []
+        for number, barcode in enumerate(barcodes, sequence + 1):
+            medium = _new_row(rows, model.PhysicalMedium, Kind.NTMS_PHYSICAL_MEDIA, barcode)
+            medium |= {**place, **_MEDIUM, "media_type_id": pool.media_type, "sequence_number": number}
+            medium |= {"library_id": library.id if library else shelf, "barcode": barcode, "enabled": enabled}
+            sides = []
+            for position, state in enumerate(states or (State.NTMS_PARTSTATE_AVAILABLE,)):
+                side = _new_row(rows, model.Side, Kind.NTMS_PARTITION, barcode)
+                side |= {**place, **_SIDE, "medium_id": medium["id"], "number": position, "state": int(state)}
+                side["label_id"] = side["id"].bytes
+                sides.append(side["id"])
+                if state in (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE):
+                    held = _new_row(rows, model.LogicalMedium, Kind.NTMS_LOGICAL_MEDIA, barcode)
+                    held |= {"application": "tests", "user_name": "user:admin", "side_id": side["id"]}
+            made.append(sides)
+        for table, new in rows.items():
+            if new:
+                connection.execute(sqlalchemy.insert(table), new)
+    return made
+
+
+_MEDIUM: dict[str, Any] = {
+    **dict.fromkeys(("slot_id", "drive_id", "port_id", "home_slot_id")),
+    **dict.fromkeys(("media_state", "medium_type_code", "density_code"), 0),
+    "barcode_state": 1,
+    "cleaner": False,
+}
+_SIDE: dict[str, Any] = {
+    **dict.fromkeys(("mount_count", "allocate_count", "capacity_bytes"), 0),
+    "mounted": False,
+    "label_type": "tests",
+    "label_info": "",
+    "label_written_by_us": False,
+}
+
+
+def _new_row(rows: dict[type[Any], list[dict[str, Any]]], table: type[Any], kind: Kind, name: str) -> dict[str, Any]:
+    new, now = db.new_id(), datetime.now(UTC)
+    header = {"name": name, "description": "", "created": now, "modified": now, "enabled": True, "operational_state": 0}
+    rows[model.Object].append({"id": new, "kind": int(kind)})
+    rows[table].append({"id": new, **header})
+    return rows[table][-1]
+
+
+def add_path(url: str, device: uuid.UUID, host: str) -> None:
+    """Let a host reach a changer or drive."""
+    with behind(url) as connection:
+        connection.execute(sqlalchemy.insert(model.DevicePath).values(device_id=device, host=host, path="/dev/test"))
+
+
+def add_mount(url: str, side: uuid.UUID, drive: uuid.UUID, *, in_use: bool = True) -> None:
+    """Put a side into a drive, for somebody who uses it or is done with it."""
+    now = datetime.now(UTC)
+    with behind(url) as connection:
+        connection.execute(
+            sqlalchemy.insert(model.Mount).values(
+                id=db.new_id(),
+                side_id=side,
+                drive_id=drive,
+                session_id=None,
+                request_id=None,
+                for_writing=True,
+                mounted=now,
+                dismountable_from=None if in_use else now,
+            )
+        )
+        connection.execute(sqlalchemy.update(model.Side).where(model.Side.id == side).values(mounted=True))
+
+
+def set_columns(url: str, table: type[Any], object_id: uuid.UUID, **columns: Any) -> None:
+    """Change columns of one row."""
+    with behind(url) as connection:
+        connection.execute(sqlalchemy.update(table).where(table.id == object_id).values(**columns))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import rsm
-from rsm import schema
+from rsm import schema, worker
 
 ADMINISTRATOR = rsm.Caller("user:admin", administrator=True)
 
@@ -71,6 +71,13 @@ class Postgresql:
         if self._server is not None:
             self._server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _idle_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no thread work in the background of a test that is not about library work (marked `works`)."""
+    if request.node.get_closest_marker("works") is None:
+        monkeypatch.setattr(worker, "attach", lambda _database: None)
 
 
 @pytest.fixture(scope="session")

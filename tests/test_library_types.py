@@ -5,13 +5,15 @@ from typing import Any
 
 import builders
 import pytest
+from sqlalchemy import select
 from watch import new_events, nothing_changed, refused
 
 import rsm
-from rsm import schema
+from rsm import model, schema
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
+from rsm.constants import NtmsReadWriteCharacteristics
 
 TYPE = "LTO-8"
 CHILDREN = [rf"\Free\{TYPE}", rf"\Import\{TYPE}", rf"\Unrecognized\{TYPE}"]
@@ -38,6 +40,7 @@ def test_adding_a_type_makes_its_pools_once(session: rsm.Session, robot: builder
     assert [(event.operation, event.kind) for event in events] == [
         (Operation.NTMS_OBJ_UPDATE, Kind.NTMS_LIBRARY),
         *[(Operation.NTMS_OBJ_INSERT, Kind.NTMS_MEDIA_POOL)] * 3,
+        (Operation.NTMS_OBJ_UPDATE, Kind.NTMS_DRIVE_TYPE),
     ]
     assert (events[0].object, events[0].before, events[0].after) == (
         robot.id,
@@ -57,7 +60,7 @@ def test_adding_a_type_makes_its_pools_once(session: rsm.Session, robot: builder
         session.types.add(kind.id, robot.id)
     with new_events(session) as events:
         session.types.add(TYPE, second.id)
-    assert [event.object for event in events] == [second.id]
+    assert [event.object for event in events] == [second.id, second.drive_type]
     assert types_of(session, "Robot") == types_of(session, second.id) == [TYPE]
     assert session.objects.get(Kind.NTMS_LIBRARY, "Second").media_types == 1
 
@@ -72,7 +75,7 @@ def test_the_pools_go_with_the_last_use(session: rsm.Session, robot: builders.Bu
         session.types.remove(TYPE, second.id)
     assert system_pools(session) == types_of(session, second.id) == []
     assert [(event.call, event.operation) for event in events] == [
-        ("DeleteNtmsMediaType", Operation.NTMS_OBJ_UPDATE),
+        *[("DeleteNtmsMediaType", Operation.NTMS_OBJ_UPDATE)] * 2,  # of the library, and of what its drives take
         *[("DeleteNtmsMediaType", Operation.NTMS_OBJ_DELETE)] * 3,
     ]
     assert schema.check(url) == []
@@ -206,3 +209,24 @@ def test_a_type_whose_last_cartridge_is_gone_can_be_deleted(session: rsm.Session
     session.pools.delete(pool)
     session.types.delete(mine)
     assert schema.check(url) == []
+
+
+def test_the_drives_of_a_library_take_what_it_takes(
+    session: rsm.Session, robot: builders.BuiltLibrary, url: str
+) -> None:
+    def fits() -> set[Any]:
+        with builders.behind(url) as connection:
+            columns = model.DriveTypeMediaType.__table__.c
+            rows = connection.execute(select(columns.drive_type_id, columns.media_type_id, columns.writes))
+            return {tuple(row) for row in rows}
+
+    kind = session.types.get(TYPE)
+    session.types.add(kind, "Robot")
+    assert fits() == {(robot.drive_type, kind.id, True)}
+    session.types.remove(kind, "Robot")
+    assert fits() == set()
+    made = session.types.create("Discs", read_write=NtmsReadWriteCharacteristics.NTMS_MEDIARW_READONLY)
+    session.types.add(made, "Robot")
+    assert fits() == {(robot.drive_type, made.id, False)}
+    session.types.remove(made, "Robot")
+    session.types.delete(made)

@@ -18,10 +18,11 @@ from watch import nothing_changed
 
 import rsm
 from rsm import values
+from rsm.constants import NtmsLmState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 
-NOUNS = ("pools", "media", "types", "acl", "objects", "events")
+NOUNS = ("pools", "media", "types", "acl", "objects", "events", "libraries")
 SIDE = rsm.NewSide("tests", b"1")
 DESCRIPTOR = rsm.SecurityDescriptor(dacl=(rsm.Ace(True, "everyone", rsm.AccessRights.USE),))
 
@@ -70,7 +71,41 @@ def one_of_each(world: World) -> Iterator[Any]:
             continue
         yield session.objects.get(kind, found[0])
     yield session.events.list()[-1]
+    yield session.media.why(world.pool)[0]
+    yield rsm.Allocation(logical_medium=session.media.logical_media()[0], source_pool=world.pool.id)
     yield session.acl.get(Kind.NTMS_MEDIA_POOL, world.pool)
+    drawn = session.libraries.map(world.library)
+    mount = rsm.MapMount(
+        user="user:alice",
+        application="tests",
+        host="here",
+        for_writing=True,
+        since=drawn.library.created,
+        dismountable_from=None,
+    )
+    inside = rsm.MapCartridge(
+        id=world.medium.id,
+        barcode="A1",
+        name="A1",
+        pool=r"\Top\Pool",
+        media_type="LTO-8",
+        media_state=world.medium.media_state,
+        enabled=True,
+        sides=(State.NTMS_PARTSTATE_ALLOCATED,),
+        mount=mount,
+    )
+    yield from (drawn, drawn.slots[0], mount, inside)
+    yield rsm.RequestStep(
+        number=0,
+        work="robot",
+        action="move",
+        state=NtmsLmState.NTMS_LM_PASSED,
+        source="slot-0001",
+        destination="drive-01",
+        started=drawn.library.created,
+        completed=None,
+        error_code=0,
+    )
     yield from (SIDE, DESCRIPTOR, rsm.Caller("user:alice", ("group:backup",)), rsm.Ace(True, "everyone", 1))  # type: ignore[arg-type]
 
 
@@ -106,6 +141,12 @@ def test_fields_have_the_types_they_are_declared_with(world: World) -> None:
 
 
 # Wrong Python types
+
+
+def _allocate(world: World) -> dict[str, Any]:
+    nothing = dict.fromkeys(("side", "next_to", "on_wait"))
+    return {"pool": world.pool, "new": False, "timeout_ms": 0, "error_if_unavailable": True, **nothing}
+
 
 # For every call: arguments that would do, by name.
 CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
@@ -155,6 +196,20 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
     "media.delete": lambda world: {"medium": world.medium},
     "media.enable": lambda world: {"medium": world.medium},
     "media.disable": lambda world: {"medium": "nothing"},
+    "media.allocate": lambda world: _allocate(world),
+    "media.allocate_from": lambda world: _allocate(world),
+    "media.why": lambda world: {"pool": world.pool, "new": False, "most": 10},
+    "media.logical_media": lambda world: {"pool": world.pool},
+    "media.deallocate": lambda world: {"medium": world.others[Kind.NTMS_LOGICAL_MEDIA]},
+    "media.complete": lambda world: {"medium": world.others[Kind.NTMS_LOGICAL_MEDIA]},
+    "media.decommission": lambda world: {"side": world.others[Kind.NTMS_PARTITION]},
+    "media.swap": lambda world: {"first": world.others[Kind.NTMS_LOGICAL_MEDIA], "second": uuid.uuid4()},
+    "media.update_label": lambda world: {
+        "medium": world.others[Kind.NTMS_LOGICAL_MEDIA],
+        "type": "tests",
+        "id": b"1",
+        "info": "",
+    },
     "types.list": lambda world: {"library": world.library},
     "types.get": lambda world: {"media_type": world.media_type},
     "types.check": lambda world: {"media_type": world.media_type},
@@ -193,16 +248,43 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
     "objects.delete_attribute": lambda world: {"kind": Kind.NTMS_MEDIA_POOL, "object_": world.pool, "name": "note"},
     "objects.enable": lambda world: {"kind": Kind.NTMS_DRIVE, "object_": world.others[Kind.NTMS_DRIVE]},
     "objects.disable": lambda world: {"kind": Kind.NTMS_DRIVE, "object_": uuid.uuid4()},
+    "libraries.add": lambda world: {
+        "back_end": "virtual",
+        "address": "/no/such/directory",
+        "name": "New",
+        "media_types": ["LTO-8"],
+    },
+    "libraries.get": lambda world: {"library": world.library},
+    "libraries.list": lambda world: {},
+    "libraries.map": lambda world: {"library": world.library},
+    "libraries.delete": lambda world: {"library": world.library},
+    "libraries.inventory": lambda world: {"library": world.library, "full": True},
+    "libraries.stop_inventory": lambda world: {"library": world.library},
+    "libraries.identify": lambda world: {"slot": world.others[Kind.NTMS_STORAGESLOT], "deferred": False},
+    "libraries.drives": lambda world: {"library": world.library},
+    "libraries.slots": lambda world: {"library": world.library},
+    "libraries.ports": lambda world: {"library": world.library},
+    "libraries.delete_drive": lambda world: {"drive": world.others[Kind.NTMS_DRIVE]},
     "events.list": lambda world: {"object_": world.pool, "after": 0, "limit": 10},
+    "events.latest": lambda world: {"object_": world.pool, "limit": 10},
+    "events.history": lambda world: {"medium": world.medium, "limit": 10},
 }
 # Takes its argument on trust: the value that `media.create` just returned.
 ON_TRUST = {"media.sides_made"}
 
 
 def public_calls() -> dict[str, Any]:
-    from rsm.nouns import media, objects, pools
+    from rsm.nouns import libraries, media, objects, pools
 
-    nouns = (pools.Pools, media.Media, media.MediaTypes, objects.AccessControl, objects.Objects, objects.Events)
+    nouns = (
+        pools.Pools,
+        media.Media,
+        media.MediaTypes,
+        objects.AccessControl,
+        objects.Objects,
+        objects.Events,
+        libraries.Libraries,
+    )
     return {
         f"{noun}.{name}": function
         for noun, kind in zip(NOUNS, nouns, strict=True)
@@ -251,12 +333,23 @@ def test_arguments_of_a_wrong_python_type_are_type_errors(world: World, url: str
                 call(world, name, good)
             for argument in good:
                 for value in wrong:
-                    if argument == "value" and value == b"bytes":
+                    if (argument, value) in (("value", b"bytes"), ("media_types", ("tuple",))):
+                        continue
+                    if (name, argument, value) == ("media.update_label", "id", b"bytes"):
                         continue
                     expect_a_type_error(world, name, {**good, argument: value}, (name, argument, value))
             with pytest.raises(TypeError):
                 call(world, name, {**good, "no_such_argument": object()})
-        for missing in set(CALLS) - {"pools.list", "media.list", "types.list", "events.list"}:
+        for missing in set(CALLS) - {
+            "pools.list",
+            "media.list",
+            "media.logical_media",
+            "types.list",
+            "events.list",
+            "events.latest",
+            "libraries.list",
+            "libraries.drives",
+        }:
             with pytest.raises(TypeError):
                 call(world, missing, {})
 
@@ -349,17 +442,19 @@ TEXTS = [
 def bad_values(world: World, name: str, argument: str, good: Any) -> list[Any]:
     ids = [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.uuid4(), *world.others.values()]
     ids += [world.pool.id, world.medium.id, world.media_type.id, world.library.id, world.session.id]
+    if name == "media.update_label" and argument != "medium":
+        return [b"", b"x" * 256, b"x" * 100_000] if argument == "id" else TEXTS
     if argument in ("id", "container") or (name, argument) == ("media.create", "library"):
         return ids
-    if isinstance(good, bool) or argument in ("sides", "descriptor", "security"):
+    if isinstance(good, bool) or argument in ("sides", "descriptor", "security", "media_types", "on_wait"):
         return []
     if argument == "value":
         return [b"", b"x" * 65_536, b"x" * 1_000_000]
     if isinstance(good, int):
         return NUMBERS
-    if argument in ("path", "name", "description", "barcode", "text"):
+    if argument in ("path", "name", "description", "barcode", "text", "back_end", "address"):
         return TEXTS
-    if name == "events.list":
+    if name in ("events.list", "events.latest"):
         return ids
     return [*ids, *TEXTS]
 

@@ -374,6 +374,19 @@ class LibraryBackend(abc.ABC):
                 capacity; and whatever else a file suffers.
         """
 
+    def write_side(self, drive: int, side: int, data: bytes, epoch: int, *, barcode: str | None = None) -> None:
+        """Record `data`, and nothing else, on a side of the cartridge in a drive, as who has claimed the library.
+
+        A holder that slept must not write over what others have recorded since: where the device can keep an epoch,
+        it looks at it in the same breath.
+
+        Raises:
+            StaleEpochError: the library was claimed with a higher epoch.
+            RsmError, OSError: as `open_side` and writing.
+        """
+        with self.open_side(drive, side, "wb", barcode=barcode) as file:
+            file.write(data)
+
     @abc.abstractmethod
     def read_side(self, drive: int, side: int) -> SideStatus:
         """Return how much is recorded on a side of the cartridge in a drive.

@@ -106,7 +106,14 @@ class VirtualLibrary(LibraryBackend):
             slots=layout.slots,
             ports=layout.ports,
             drives=tuple(
-                DriveIdentity(drive.address, drive.number, "rsm", "virtual", "", f"{self.directory}/{drive.link_name}")
+                DriveIdentity(
+                    drive.address,
+                    drive.number,
+                    "rsm",
+                    f"virtual {layout.media_type}",  # drives of one type take the same media
+                    "",
+                    f"{self.directory}/{drive.link_name}",
+                )
                 for drive in layout.of_kind(ElementKind.DRIVE)
             ),
         )
@@ -331,6 +338,18 @@ class VirtualLibrary(LibraryBackend):
         with opened_directory(self.directory) as root:
             with self._loaded(root, element, barcode) as (cartridge, facts, path):
                 return open_recording(cartridge, facts, side, mode, read_only, path)
+
+    def write_side(self, drive: int, side: int, data: bytes, epoch: int, *, barcode: str | None = None) -> None:
+        """Record `data` on a side, with the robot held: nobody can claim the library before it is done.
+
+        Raises:
+            InvalidParameterError, DeviceNotAvailableError, BusyError, StaleEpochError: as `claim`.
+            RsmError, OSError: as `open_side` and writing.
+        """
+        element = self._drive(drive)
+        with self._robot(epoch) as root, self._loaded(root, element, barcode) as (cartridge, facts, path):
+            with open_recording(cartridge, facts, side, "wb", False, path) as file:
+                file.write(data)
 
     def read_side(self, drive: int, side: int) -> SideStatus:
         """Return how much is recorded on a side of the cartridge in a drive.

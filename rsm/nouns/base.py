@@ -10,6 +10,8 @@ from rsm.db import Transaction
 from rsm.errors import InvalidParameterError
 from rsm.security import Caller
 from rsm.services import objects
+from rsm.services.sessions import Enrolment
+from rsm.waking import Watcher
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +41,23 @@ class Runner(Protocol):
     @property
     def caller(self) -> Caller:
         """Who calls."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session was closed."""
+
+    @property
+    def watcher(self) -> Watcher:
+        """What tells that the catalogue changed."""
+
+    def check_may_wait(self) -> None:
+        """Refuse a call that waits or works a library while this thread is in a batch (InvalidOperationError)."""
+
+    def enrolment(self) -> Enrolment:
+        """Return what the catalogue keeps of the session; from now on its life can be told by others."""
+
+    def is_worked(self, library_id: uuid.UUID) -> bool:
+        """Tell whether this process can work a library, or another one holds it just now."""
 
     def write(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run a service in a write transaction."""

@@ -8,8 +8,13 @@ from rsm import values
 from rsm.constants import FILE_DEVICE_TYPE, NtmsReadWriteCharacteristics
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import InvalidParameterError
+from rsm.nouns import allocation as waiting
 from rsm.nouns.base import LibraryLike, MediumLike, Noun, PoolLike, TypeLike, check_types, reference
-from rsm.services import library, media, objects, properties
+from rsm.nouns.waiting import OnWait
+from rsm.services import allocation, choice, library, media, objects, properties
+
+LogicalLike = values.LogicalMedium | uuid.UUID | str
+SideLike = values.Side | uuid.UUID | str
 
 Listed = list  # inside a class with a method of that name, `list` means the method
 
@@ -179,9 +184,166 @@ class Media(Noun):
         service, kind = properties.switch_object, Kind.NTMS_PHYSICAL_MEDIA
         self.session.write(service, self.caller, kind, _medium(medium), enabled=enabled)
 
+    def allocate(
+        self,
+        pool: PoolLike,
+        *,
+        side: SideLike | None = None,
+        new: bool = False,
+        next_to: LogicalLike | None = None,
+        timeout_ms: int | None = None,
+        error_if_unavailable: bool = False,
+        on_wait: OnWait | None = None,
+    ) -> values.LogicalMedium:
+        """Take a side of a cartridge for the application and return the logical medium (AllocateNtmsMedia).
+
+        Searched are the pool, then the free pool where the policy says so; `session.media.why` tells the order. `side`
+        names one, also one to be imported. `new`: the other side of the cartridge is kept, for a later call with
+        `next_to`. When nothing is to be had it waits for free labels that are being written, else asks an operator, for
+        at most `timeout_ms` milliseconds, None for ever, 0 for one try; or not at all with `error_if_unavailable`.
+
+        Raises:
+            TypeError, InvalidParameterError: an argument's type or value is wrong, or `new` and `next_to` are given.
+            InvalidMediaPoolError: there is no such pool, or it is no application pool of media.
+            AccessDeniedError: the right on the pool, or on the one that the cartridge comes from, is missing.
+            InvalidMediaError: there is no such side or logical medium, or it cannot be allocated in this pool.
+            MediaOfflineError: the side asked for is on the shelf.
+            MediaUnavailableError: the side asked for is in use or disabled, no side is left, or nothing is to be had
+                and `error_if_unavailable`.
+            DeviceNotAvailableError: the pool is empty and the free pool to draw from is missing.
+            InvalidOperationError: it would have to wait in a batch.
+            TimeoutError: the time is over.
+            CancelledError: the operator refused, or the session was closed meanwhile.
+        """
+        return self.allocate_from(
+            pool,
+            side=side,
+            new=new,
+            next_to=next_to,
+            timeout_ms=timeout_ms,
+            error_if_unavailable=error_if_unavailable,
+            on_wait=on_wait,
+        ).logical_medium
+
+    def allocate_from(
+        self,
+        pool: PoolLike,
+        *,
+        side: SideLike | None = None,
+        new: bool = False,
+        next_to: LogicalLike | None = None,
+        timeout_ms: int | None = None,
+        error_if_unavailable: bool = False,
+        on_wait: OnWait | None = None,
+    ) -> values.Allocation:
+        """Do what `allocate` does, and tell which pool the cartridge came from (NTMS_ALLOCATION_INFORMATION).
+
+        Raises:
+            RsmError: as `allocate`.
+        """
+        check_types({"new": new, "error_if_unavailable": error_if_unavailable}, bool)
+        return waiting.allocate(
+            self.session,
+            reference(pool, "pool", values.MediaPool),
+            side=None if side is None else reference(side, "side", values.Side),
+            new=new,
+            next_to=None if next_to is None else _logical(next_to, "next_to"),
+            timeout_ms=timeout_ms,
+            error_if_unavailable=error_if_unavailable,
+            on_wait=on_wait,
+        )
+
+    def why(self, pool: PoolLike, *, new: bool = False, most: int = choice.CANDIDATES) -> tuple[values.Candidate, ...]:
+        """Return which side an allocation would get, and why each other one would be passed over, at most `most`.
+
+        The chosen one comes first, then those later in order, then those that cannot be had.
+
+        Raises:
+            TypeError, InvalidParameterError: `most` is no positive number.
+            InvalidMediaPoolError: there is no such pool, or it is no application pool of media.
+            AccessDeniedError: no use right on the pool.
+        """
+        check_types({"new": new}, bool)
+        check_types({"most": most}, int)
+        if most < 1:
+            raise InvalidParameterError("most is a positive number")
+        return waiting.explain(self.session, reference(pool, "pool", values.MediaPool), new=new, most=most)
+
+    def logical_media(self, pool: PoolLike | None = None) -> Listed[values.LogicalMedium]:
+        """Return the logical media of a pool, None for all, those the caller may not read left out.
+
+        Raises:
+            ObjectNotFoundError: there is no such pool.
+        """
+        inside = None if pool is None else reference(pool, "pool", values.MediaPool)
+        return self.pages(Kind.NTMS_LOGICAL_MEDIA, inside, Kind.NTMS_MEDIA_POOL)
+
+    def deallocate(self, medium: LogicalLike) -> None:
+        """Give back a logical medium, by its value, its id, or the cartridge that carries no other one.
+
+        The side becomes available, or decommissioned once it was allocated as often as its pool lets it; the cartridge
+        goes to the free pool if the policy says so and no side of it is held (DeallocateNtmsMedia).
+
+        Raises:
+            InvalidMediaError: there is no such logical medium.
+            InvalidParameterError: the cartridge carries several.
+            AccessDeniedError: the right on the pool, or on the free pool it goes to, is missing.
+            InvalidStateError: it is mounted.
+        """
+        self.session.write(allocation.deallocate, self.caller, _logical(medium))
+
+    def complete(self, medium: LogicalLike) -> None:
+        """Mark a logical medium as full: it is not written any more (SetNtmsMediaComplete).
+
+        Raises:
+            InvalidMediaError, InvalidParameterError: as `deallocate`.
+            AccessDeniedError: the right on the pool is missing.
+            InvalidStateError: it is not in the state ALLOCATED, or is mounted.
+        """
+        self.session.write(allocation.complete, self.caller, _logical(medium))
+
+    def decommission(self, side: SideLike) -> None:
+        """Take an available side, or a one-sided cartridge, out of use for good (DecommissionNtmsMedia).
+
+        Raises:
+            InvalidMediaError: there is no such side or cartridge.
+            InvalidParameterError: the cartridge has two sides.
+            AccessDeniedError: the right on the pool is missing.
+            InvalidStateError: it is not in the state AVAILABLE.
+        """
+        self.session.write(allocation.decommission, self.caller, reference(side, "side", values.Side))
+
+    def swap(self, first: LogicalLike, second: LogicalLike) -> None:
+        """Exchange the sides behind two logical media of one pool, each keeps its id (SwapNtmsMedia).
+
+        Raises:
+            InvalidMediaError, InvalidParameterError: as `deallocate`, or both are the same.
+            AccessDeniedError: the right on a pool is missing.
+            InvalidMediaPoolError: they are in different pools.
+            InvalidStateError: one is not in the state ALLOCATED.
+            BusyError: one is mounted.
+        """
+        self.session.write(allocation.swap, self.caller, _logical(first, "first"), _logical(second, "second"))
+
+    def update_label(self, medium: LogicalLike, type: str, id: bytes, info: str = "") -> None:
+        """Record the label that the application has written on the side (UpdateNtmsOmidInfo).
+
+        Raises:
+            TypeError, InvalidParameterError: a part of the label is malformed; as `deallocate`.
+            InvalidMediaError: there is no such logical medium.
+            AccessDeniedError: the right on the pool is missing.
+        """
+        check_types({"type": type, "info": info}, str)
+        check_types({"id": id}, bytes)
+        self.session.write(allocation.update_label, self.caller, _logical(medium), type, id, info)
+
 
 def _medium(medium: Any) -> objects.Reference:
     return reference(medium, "medium", values.PhysicalMedium)
+
+
+def _logical(medium: Any, name: str = "medium") -> objects.Reference:
+    return reference(medium, name, values.LogicalMedium)
 
 
 def _check_side_types(side: values.NewSide) -> None:

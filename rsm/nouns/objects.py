@@ -7,10 +7,12 @@ from rsm import values
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import InvalidParameterError, ObjectNotFoundError
-from rsm.nouns.base import NO_ID, PAGE, Noun, ObjectLike, check_types, known_kind, reference
+from rsm.nouns.base import NO_ID, PAGE, MediumLike, Noun, ObjectLike, check_types, known_kind, reference
 from rsm.security import SecurityDescriptor
 from rsm.services import events, objects, pools, properties
 from rsm.services.names import check_attribute_name
+
+Listed = list  # inside a class with a method of that name, `list` means the method
 
 
 class AccessControl(Noun):
@@ -191,10 +193,42 @@ class Events(Noun):
 
     def list(self, *, object_: ObjectLike | None = None, after: int = 0, limit: int = 1_000) -> "list[values.Event]":
         """Return at most `limit` events after the one numbered `after`, of one object or of all, oldest first."""
-        check_types({"after": after, "limit": limit}, int)
-        if not 0 <= after < 2**63 or not 0 <= limit < 2**31:
-            raise InvalidParameterError("after and limit are not negative, and no larger than events can be")
-        if object_ is not None and not isinstance(object_, (uuid.UUID, values.Value)):
-            raise TypeError(f"object_ must be a value or UUID, not {type(object_).__name__}")
-        wanted = object_.id if isinstance(object_, values.Value) else object_
-        return self.session.read(events.list_events, after, limit, wanted)
+        check_types({"after": after}, int)
+        if not 0 <= after < 2**63:
+            raise InvalidParameterError("after is not negative, and no larger than events can be")
+        return self.session.read(events.list_events, after, _checked_limit(limit), _optional_id(object_))
+
+    def latest(self, *, object_: ObjectLike | None = None, limit: int = 1_000) -> "Listed[values.Event]":
+        """Return the last events, at most `limit`, of one object or of all, oldest first."""
+        return self.session.read(events.list_latest, _checked_limit(limit), _optional_id(object_))
+
+    def history(self, medium: MediumLike, *, limit: int = 1_000) -> "Listed[values.Event]":
+        """Return the last events, at most `limit`, of a cartridge, its sides and all logical media they ever had.
+
+        A cartridge that is no longer on record goes by its id.
+
+        Raises:
+            ObjectNotFoundError: there is and was no such cartridge.
+            InvalidParameterError: several have that name.
+        """
+        wanted = reference(medium, "medium", values.PhysicalMedium)
+        _checked_limit(limit)
+        if isinstance(wanted, str):
+            wanted = self.session.read(objects.existing, Kind.NTMS_PHYSICAL_MEDIA, wanted)
+        found = self.session.read(events.list_history, wanted, limit)
+        if not found:
+            self.session.read(objects.existing, Kind.NTMS_PHYSICAL_MEDIA, wanted)
+        return found
+
+
+def _checked_limit(limit: int) -> int:
+    check_types({"limit": limit}, int)
+    if not 0 <= limit < 2**31:
+        raise InvalidParameterError("limit is not negative, and no larger than events can be")
+    return limit
+
+
+def _optional_id(object_: ObjectLike | None) -> uuid.UUID | None:
+    if object_ is not None and not isinstance(object_, (uuid.UUID, values.Value)):
+        raise TypeError(f"object_ must be a value or UUID, not {type(object_).__name__}")
+    return object_.id if isinstance(object_, values.Value) else object_

@@ -113,6 +113,19 @@ def require(transaction: Transaction, caller: Caller, call: str, kind: Kind, obj
     demand(transaction, caller, rights, guard, f"the {SCOPE_OF_KIND[kind].value} that guards it")
 
 
+def require_pool_of(
+    transaction: Transaction, caller: Caller, rights: AccessRights, kind: Kind, object_id: uuid.UUID
+) -> None:
+    """Refuse unless the caller has `rights` on the pool that a cartridge, side or logical medium is in.
+
+    Raises:
+        DatabaseFailureError: the pool is gone.
+        AccessDeniedError: a right is missing.
+    """
+    guard = _guard(transaction, _select_guard(kind), "the pool of a medium", id=object_id)
+    demand(transaction, caller, rights, guard, "the pool that holds it")
+
+
 def require_computer(transaction: Transaction, caller: Caller, rights: AccessRights) -> None:
     """Refuse unless the caller has `rights` on the computer object.
 

@@ -24,12 +24,24 @@ from rsm.errors import (
     NotEmptyError,
     ObjectNotFoundError,
 )
-from rsm.model import OFFLINE, DriveTypeMediaType, Id, Library, LibraryMediaType, MediaPool, MediaType, PhysicalMedium
+from rsm.model import (
+    OFFLINE,
+    Drive,
+    DriveType,
+    DriveTypeMediaType,
+    Id,
+    Library,
+    LibraryMediaType,
+    MediaPool,
+    MediaType,
+    PhysicalMedium,
+)
 from rsm.security import AccessRights, Caller, need
 from rsm.services import access, events
 from rsm.services.names import check_description, check_name
 from rsm.services.objects import Reference, find, read_value
-from rsm.services.pools import create_system_pools, delete_object, delete_unused_system_pools, insert_object
+from rsm.services.pools import delete_unused_system_pools, link_media_type
+from rsm.services.properties import delete_object, insert_object
 from rsm.statements import insert_row
 
 FIRST_USER_CODE = 2000  # above STORAGE_MEDIA_TYPE and the LTO generations
@@ -45,7 +57,6 @@ _READ_LIBRARY = select(Library.id, Library.name, Library.library_type).where(Lib
 _LINK = select(LibraryMediaType.library_id).where(
     LibraryMediaType.library_id == _LIBRARY, LibraryMediaType.media_type_id == _TYPE
 )
-_INSERT_LINK = insert_row(LibraryMediaType)
 _DELETE_LINK = delete(LibraryMediaType).where(
     LibraryMediaType.library_id == _LIBRARY, LibraryMediaType.media_type_id == _TYPE
 )
@@ -58,6 +69,35 @@ _USES = select(
     exists().where(MediaPool.media_type_id == _TYPE).label("pools"),
     exists().where(DriveTypeMediaType.media_type_id == _TYPE).label("drive_types"),
 )
+_Fit = DriveTypeMediaType
+_UNFIT = (
+    select(
+        DriveType.id.label("drive_type_id"),
+        DriveType.name,
+        MediaType.id.label("media_type_id"),
+        MediaType.name.label("media_type"),
+        MediaType.read_write,
+    )
+    .select_from(DriveType)
+    .join(LibraryMediaType, LibraryMediaType.library_id == _LIBRARY)
+    .join(MediaType, MediaType.id == LibraryMediaType.media_type_id)
+    .where(
+        exists().where(Drive.library_id == _LIBRARY, Drive.drive_type_id == DriveType.id),
+        ~exists().where(_Fit.drive_type_id == DriveType.id, _Fit.media_type_id == MediaType.id),
+    )
+    .order_by(DriveType.id, MediaType.id)
+)
+_INSERT_FIT = insert_row(_Fit)
+_UNNEEDED = (
+    _Fit.media_type_id == _TYPE,
+    ~exists().where(
+        Drive.drive_type_id == _Fit.drive_type_id,
+        Drive.library_id == LibraryMediaType.library_id,
+        LibraryMediaType.media_type_id == _TYPE,
+    ),
+)
+_UNNEEDED_FITS = select(_Fit.drive_type_id).where(*_UNNEEDED).order_by(_Fit.drive_type_id)
+_DELETE_FITS = delete(_Fit).where(*_UNNEEDED)
 _NEXT_CODE = select(func.coalesce(func.max(MediaType.code), 0) + 1)
 _INSERT_TYPE = insert_row(MediaType)
 
@@ -93,7 +133,7 @@ def check_media_type(transaction: Transaction, media_type: Reference) -> None:
 
 
 def add_media_type(transaction: Transaction, caller: Caller, media_type: Reference, library: Reference) -> None:
-    """Let a library take a media type, and make the type's system pools where they are missing.
+    """Let a library and all its drives take a media type, and make the type's system pools where they are missing.
 
     Repeating it is no error (AddNtmsMediaType; MS-RSMP 3.2.5.2.2.15).
 
@@ -108,10 +148,27 @@ def add_media_type(transaction: Transaction, caller: Caller, media_type: Referen
     _require(transaction, caller, "AddNtmsMediaType", target.id)
     if target.library_type == OFFLINE:
         raise LibraryOfflineError("the offline library takes every media type and lists none")
-    if transaction.row(_LINK, library=target.id, media_type=added.id) is None:
-        transaction.change(_INSERT_LINK, library_id=target.id, media_type_id=added.id)
-        _record(transaction, "AddNtmsMediaType", target.id, before=None, after=added.name)
-    create_system_pools(transaction, "AddNtmsMediaType", added.id, added.name)
+    link_media_type(transaction, "AddNtmsMediaType", target.id, added.id, added.name)
+    let_drives_take(transaction, "AddNtmsMediaType", target.id)
+
+
+def let_drives_take(transaction: Transaction, call: str, library_id: uuid.UUID) -> int:
+    """Let the drives of a library take every media type that it takes; return how many pairs of types are new."""
+    rows = transaction.rows(_UNFIT, library=library_id)
+    for row in rows:
+        writes = row.read_write != NtmsReadWriteCharacteristics.NTMS_MEDIARW_READONLY
+        fields = {"reads": True, "writes": writes, "protected_only": False}
+        transaction.change(_INSERT_FIT, drive_type_id=row.drive_type_id, media_type_id=row.media_type_id, **fields)
+        events.record(
+            transaction,
+            call,
+            Operation.NTMS_OBJ_UPDATE,
+            Kind.NTMS_DRIVE_TYPE,
+            row.drive_type_id,
+            before={"media_type": None},
+            after={"media_type": row.media_type, **fields},
+        )
+    return len(rows)
 
 
 def remove_media_type(transaction: Transaction, caller: Caller, media_type: Reference, library: Reference) -> None:
@@ -133,20 +190,17 @@ def remove_media_type(transaction: Transaction, caller: Caller, media_type: Refe
     if transaction.row(_USES, library=target.id, media_type=removed.id).media_in_library:
         raise NotEmptyError(f"library {target.name} still holds {removed.name} cartridges")
     transaction.change(_DELETE_LINK, library=target.id, media_type=removed.id)
-    _record(transaction, "DeleteNtmsMediaType", target.id, before=removed.name, after=None)
+    before, after = {"media_type": removed.name}, {"media_type": None}
+    changed = [(Kind.NTMS_LIBRARY, target.id)]
+    changed += [
+        (Kind.NTMS_DRIVE_TYPE, row.drive_type_id) for row in transaction.rows(_UNNEEDED_FITS, media_type=removed.id)
+    ]
+    transaction.change(_DELETE_FITS, media_type=removed.id)
+    for kind, one in changed:
+        events.record(
+            transaction, "DeleteNtmsMediaType", Operation.NTMS_OBJ_UPDATE, kind, one, before=before, after=after
+        )
     delete_unused_system_pools(transaction, "DeleteNtmsMediaType", removed.id)
-
-
-def _record(transaction: Transaction, call: str, library_id: uuid.UUID, before: str | None, after: str | None) -> None:
-    events.record(
-        transaction,
-        call,
-        Operation.NTMS_OBJ_UPDATE,
-        Kind.NTMS_LIBRARY,
-        library_id,
-        before={"media_type": before},
-        after={"media_type": after},
-    )
 
 
 def create_media_type(

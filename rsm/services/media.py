@@ -47,7 +47,7 @@ from rsm.model import (
     Text,
 )
 from rsm.security import AccessEra, AccessRights, Caller, need
-from rsm.services import access, events
+from rsm.services import access, events, queue
 from rsm.services.names import (
     check_barcode,
     check_description,
@@ -57,15 +57,8 @@ from rsm.services.names import (
     fit_name,
 )
 from rsm.services.objects import Reference, find, kind_of, read_value, sequence_text
-from rsm.services.pools import (
-    Pool,
-    delete_object,
-    delete_unused_system_pools,
-    get_pool,
-    insert_object,
-    look_up,
-)
-from rsm.services.properties import number
+from rsm.services.pools import Pool, delete_unused_system_pools, get_pool, look_up
+from rsm.services.properties import delete_object, insert_object, number
 from rsm.statements import insert_row
 
 State = NtmsPartitionState
@@ -93,7 +86,9 @@ _MEDIUM = (
         PhysicalMedium.online,
         PhysicalMedium.media_state,
         MediaPool.id.label("found_pool_id"),
-        exists().where(Mount.side_id == Side.id, Side.medium_id == PhysicalMedium.id).label("is_mounted"),
+        exists()
+        .where(Mount.side_id == Side.id, Side.medium_id == PhysicalMedium.id, Mount.dismountable_from.is_(None))
+        .label("is_in_use"),
     )
     .outerjoin(MediaPool, MediaPool.id == PhysicalMedium.pool_id)
     .where(PhysicalMedium.id == _ID)
@@ -193,7 +188,7 @@ def create_medium(
         "density_code": density_code,
     }
     new = medium_id or new_id()
-    _insert_medium(transaction, new, fields)
+    _insert_medium(transaction, "CreateNtmsMedia", new, fields)
     for position, side in enumerate(sides):
         _insert_side(transaction, caller, new, home.id, position, side, str(fields["name"]))
     made: values.PhysicalMedium = read_value(transaction, Kind.NTMS_PHYSICAL_MEDIA, new)
@@ -205,7 +200,7 @@ def _header(transaction: Transaction) -> dict[str, Any]:
     return {"created": transaction.now, "modified": transaction.now, "operational_state": ready}
 
 
-def _insert_medium(transaction: Transaction, medium_id: uuid.UUID, fields: dict[str, Any]) -> None:
+def _insert_medium(transaction: Transaction, call: str, medium_id: uuid.UUID, fields: dict[str, Any]) -> None:
     read = NtmsBarCodeState.NTMS_BARCODESTATE_OK if fields["barcode"] else NtmsBarCodeState.NTMS_BARCODESTATE_UNREADABLE
     fields = {**fields, "online": False, "barcode_state": int(read)}
     insert_object(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id)
@@ -218,11 +213,30 @@ def _insert_medium(transaction: Transaction, medium_id: uuid.UUID, fields: dict[
         **fields,
         **dict.fromkeys(("slot_id", "drive_id", "port_id", "home_slot_id")),
     )
-    _record_insert(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id, fields)
+    _record_insert(transaction, call, Kind.NTMS_PHYSICAL_MEDIA, medium_id, fields)
 
 
-def _record_insert(transaction: Transaction, kind: Kind, object_id: uuid.UUID, fields: dict[str, Any]) -> None:
-    events.record(transaction, "CreateNtmsMedia", Operation.NTMS_OBJ_INSERT, kind, object_id, after=fields)
+def _record_insert(
+    transaction: Transaction, call: str, kind: Kind, object_id: uuid.UUID, fields: dict[str, Any]
+) -> None:
+    events.record(transaction, call, Operation.NTMS_OBJ_INSERT, kind, object_id, after=fields)
+
+
+def _insert_side_row(
+    transaction: Transaction, call: str, side_id: uuid.UUID, pool_id: uuid.UUID, fields: dict[str, Any]
+) -> None:
+    insert_object(transaction, Kind.NTMS_PARTITION, side_id)
+    transaction.change(
+        _INSERT_SIDE,
+        id=side_id,
+        pool_id=pool_id,
+        online=False,
+        mounted=False,
+        label_written_by_us=False,
+        **_header(transaction),
+        **fields,
+    )
+    _record_insert(transaction, call, Kind.NTMS_PARTITION, side_id, fields)
 
 
 def _check_side(side: values.NewSide) -> values.NewSide:
@@ -304,25 +318,61 @@ def _insert_side(
         "allocate_count": side.allocate_count,
         "capacity_bytes": side.capacity_bytes,
     }
-    insert_object(transaction, Kind.NTMS_PARTITION, side_id)
-    transaction.change(
-        _INSERT_SIDE,
-        id=side_id,
-        pool_id=pool_id,
-        online=False,
-        mounted=False,
-        label_written_by_us=False,
-        **_header(transaction),
-        **fields,
-    )
-    _record_insert(transaction, Kind.NTMS_PARTITION, side_id, fields)
+    _insert_side_row(transaction, "CreateNtmsMedia", side_id, pool_id, fields)
     if side.state in _WITH_LOGICAL_MEDIUM:
         logical_id = side.logical_medium or new_id()
         owner = {"application": transaction.origin.application, "user_name": caller.user}
         logical = {"side_id": side_id, "name": fields["name"], "description": "", "enabled": True, **owner}
         insert_object(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id)
         transaction.change(_INSERT_LOGICAL, id=logical_id, **_header(transaction), **logical)
-        _record_insert(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id, logical)
+        _record_insert(transaction, "CreateNtmsMedia", Kind.NTMS_LOGICAL_MEDIA, logical_id, logical)
+
+
+def enter_medium(
+    transaction: Transaction,
+    call: str,
+    pool_id: uuid.UUID,
+    media_type_id: uuid.UUID,
+    *,
+    barcode: str,
+    sides: int,
+    state: NtmsPartitionState,
+    capacity_bytes: int,
+) -> uuid.UUID:
+    """Put a cartridge that a device was found to hold on record, offline until its place is set; return its id."""
+    sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
+    name = fit_name(barcode) or sequence_text(sequence)
+    fields = {
+        "name": name,
+        "description": "",
+        "enabled": True,
+        "pool_id": pool_id,
+        "media_type_id": media_type_id,
+        "library_id": transaction.one(_OFFLINE, "the offline library").id,
+        "barcode": barcode,
+        "sequence_number": sequence,
+        "medium_type_code": 0,
+        "density_code": 0,
+    }
+    new = new_id()
+    _insert_medium(transaction, call, new, fields)
+    for position in range(sides):
+        blank = {
+            "medium_id": new,
+            "name": name,
+            "description": "",
+            "enabled": True,
+            "number": position,
+            "state": int(state),
+            "label_type": "",
+            "label_id": b"",
+            "label_info": "",
+            "mount_count": 0,
+            "allocate_count": 0,
+            "capacity_bytes": capacity_bytes,
+        }
+        _insert_side_row(transaction, call, new_id(), pool_id, blank)
+    return new
 
 
 def list_sides(transaction: Transaction, medium_id: uuid.UUID) -> list[values.Side]:
@@ -358,23 +408,25 @@ def delete_medium(transaction: Transaction, caller: Caller, reference: Reference
     sides = transaction.rows(_SIDES, id=medium.id)
     if any(side.state in _TAKEN for side in sides):
         raise InvalidStateError(f"cartridge {medium.name!a} holds an application's data: deallocate it first")
+    forget_medium(transaction, "DeleteNtmsMedia", medium)
+    delete_unused_system_pools(transaction, "DeleteNtmsMedia", medium.media_type_id)
+
+
+def forget_medium(transaction: Transaction, call: str, medium: Any) -> None:
+    """Delete a cartridge and its sides; `medium` is a row with id, name, barcode, pool and media type."""
+    sides = transaction.rows(_SIDES, id=medium.id)
     transaction.change(_DELETE_SIDES, object_id=medium.id)
     delete_object(transaction, medium.id)
     for side in sides:
         before = {"medium_id": medium.id, "number": side.number, "state": side.state}
-        events.record(
-            transaction, "DeleteNtmsMedia", Operation.NTMS_OBJ_DELETE, Kind.NTMS_PARTITION, side.id, before=before
-        )
+        events.record(transaction, call, Operation.NTMS_OBJ_DELETE, Kind.NTMS_PARTITION, side.id, before=before)
     before = {
         "name": medium.name,
         "barcode": medium.barcode,
         "pool_id": medium.pool_id,
         "media_type_id": medium.media_type_id,
     }
-    events.record(
-        transaction, "DeleteNtmsMedia", Operation.NTMS_OBJ_DELETE, Kind.NTMS_PHYSICAL_MEDIA, medium.id, before=before
-    )
-    delete_unused_system_pools(transaction, "DeleteNtmsMedia", medium.media_type_id)
+    events.record(transaction, call, Operation.NTMS_OBJ_DELETE, Kind.NTMS_PHYSICAL_MEDIA, medium.id, before=before)
 
 
 # Moving
@@ -423,7 +475,7 @@ def move_medium(transaction: Transaction, caller: Caller, reference: Reference, 
     if target.media_type_id != medium.media_type_id:
         raise MediaIncompatibleError(f"{target.path} does not take the media type of cartridge {medium.name!a}")
     _check_states(medium, source, target, sides)
-    _move(transaction, "MoveToNtmsMediaPool", medium, target, sides)
+    relocate(transaction, "MoveToNtmsMediaPool", medium, target, sides)
 
 
 def change_media_type(transaction: Transaction, caller: Caller, reference: Reference, pool: Reference) -> None:
@@ -456,7 +508,7 @@ def change_media_type(transaction: Transaction, caller: Caller, reference: Refer
         _check_states(medium, source, target, sides)
     except (BusyError, InvalidStateError) as error:  # the call has one code for a move that is not allowed
         raise InvalidMediaPoolError(str(error)) from None
-    _move(transaction, "ChangeNtmsMediaType", medium, target, sides)
+    relocate(transaction, "ChangeNtmsMediaType", medium, target, sides)
     delete_unused_system_pools(transaction, "ChangeNtmsMediaType", medium.media_type_id)
 
 
@@ -475,8 +527,10 @@ def _check_target(source: Pool, target: Pool) -> None:
 
 
 def _check_at_rest(medium: Any, source: Pool, sides: Sequence[Any]) -> None:
-    if medium.is_mounted or medium.media_state != NtmsMediaState.NTMS_MEDIASTATE_IDLE:
+    if medium.is_in_use:
         raise BusyError(f"cartridge {medium.name!a} is in use: dismount it first")
+    if medium.media_state != NtmsMediaState.NTMS_MEDIASTATE_IDLE:
+        raise BusyError(f"cartridge {medium.name!a} is not in its slot: try again when it is there")
     if source.pool_type is _FREE and any(side.state == State.NTMS_PARTSTATE_UNPREPARED for side in sides):
         raise BusyError(f"cartridge {medium.name!a} has no free label yet: it can be moved once one is written")
 
@@ -495,7 +549,11 @@ def _check_states(medium: Any, source: Pool, target: Pool, sides: Sequence[Any])
         raise InvalidStateError(f"cartridge {medium.name!a} has a side that is {names}: it cannot become free")
 
 
-def _move(transaction: Transaction, call: str, medium: Any, target: Pool, sides: Sequence[Any]) -> None:
+def relocate(transaction: Transaction, call: str, medium: Any, target: Pool, sides: Sequence[Any]) -> None:
+    """Write down that a cartridge is in another pool; in a free pool its sides await free labels, which are queued.
+
+    `medium` is a row with id, pool_id and media_type_id, `sides` are rows with id and state. Nothing is checked.
+    """
     new_type = target.media_type_id
     transaction.change(_MOVE, id=medium.id, new_pool=target.id, new_type=new_type, new_modified=transaction.now)
     before = {"pool_id": medium.pool_id}
@@ -520,3 +578,4 @@ def _move(transaction: Transaction, call: str, medium: Any, target: Pool, sides:
                 before={"state": side.state},
                 after={"state": unprepared},
             )
+    queue.queue_free_labels(transaction, medium.id)

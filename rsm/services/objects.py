@@ -166,7 +166,13 @@ _COLUMNS: dict[Kind, dict[str, Any]] = {
         .correlate(Side)
         .scalar_subquery()
     },
-    Kind.NTMS_LOGICAL_MEDIA: {"pool": Side.pool_id, "side": LogicalMedium.side_id, "sides": literal(1)},
+    Kind.NTMS_LOGICAL_MEDIA: {
+        "pool": Side.pool_id,
+        "side": LogicalMedium.side_id,
+        "sides": literal(1),
+        "medium": Side.medium_id,
+        "user": LogicalMedium.user_name,
+    },
     Kind.NTMS_LIBREQUEST: {"user": LibraryRequest.user_name, "computer": LibraryRequest.computer_name},
 }
 _COLUMNS[Kind.NTMS_OPREQUEST] = {

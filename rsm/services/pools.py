@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, select
+from sqlalchemy import Select, bindparam, exists, select
 from sqlalchemy.orm import aliased
 
 from rsm import values
@@ -28,7 +28,7 @@ from rsm.errors import (
     NotEmptyError,
     ObjectNotFoundError,
 )
-from rsm.model import AccessControlEntry, Id, LibraryMediaType, MediaPool, Object, PhysicalMedium
+from rsm.model import AccessControlEntry, Id, Int, LibraryMediaType, MediaPool, PhysicalMedium
 from rsm.security import (
     ADMINISTRATORS,
     ALL_RIGHTS,
@@ -62,7 +62,15 @@ from rsm.services.objects import (
     read_value,
     root_pool,
 )
-from rsm.services.properties import checked_fields, flag, number, write_entries, write_fields
+from rsm.services.properties import (
+    checked_fields,
+    delete_object,
+    flag,
+    insert_object,
+    number,
+    write_entries,
+    write_fields,
+)
 from rsm.statements import insert_row
 
 ROOT, APPLICATION = NtmsPoolType.NTMS_POOLTYPE_UNKNOWN, NtmsPoolType.NTMS_POOLTYPE_APPLICATION
@@ -231,12 +239,7 @@ def _check_can_hold_pools(parent: Pool) -> None:
         raise InvalidNameError(f"{parent.path} is a pool of media: a pool holds pools or media, never both")
 
 
-_INSERT_OBJECT, _INSERT_POOL = insert_row(Object), insert_row(MediaPool)
-
-
-def insert_object(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> None:
-    """Register an id; the database refuses one that names something already."""
-    transaction.change(_INSERT_OBJECT, id=object_id, kind=int(kind))
+_INSERT_POOL = insert_row(MediaPool)
 
 
 def insert_pool(transaction: Transaction, call: str, fields: Mapping[str, Any], dacl: tuple[Ace, ...]) -> uuid.UUID:
@@ -261,13 +264,6 @@ def insert_pool(transaction: Transaction, call: str, fields: Mapping[str, Any], 
 
 
 # Deleting
-
-_DELETE_OBJECT = delete(Object).where(Object.id == bindparam("object_id", type_=Id()))
-
-
-def delete_object(transaction: Transaction, object_id: uuid.UUID) -> None:
-    """Delete an object and all that hangs on it; what must outlive it makes the database refuse."""
-    transaction.change(_DELETE_OBJECT, object_id=object_id)
 
 
 def delete_pool(transaction: Transaction, caller: Caller, reference: Reference) -> None:
@@ -421,6 +417,43 @@ def create_system_pools(transaction: Transaction, call: str, media_type_id: uuid
                 "max_allocates": 0,
             }
             insert_pool(transaction, call, fields, inherited(get_pool(transaction, parent.id).guard.dacl))
+
+
+_LINK = select(LibraryMediaType.library_id).where(
+    LibraryMediaType.library_id == bindparam("library", type_=Id()),
+    LibraryMediaType.media_type_id == bindparam("media_type", type_=Id()),
+)
+_INSERT_LINK = insert_row(LibraryMediaType)
+
+
+def link_media_type(
+    transaction: Transaction, call: str, library_id: uuid.UUID, media_type_id: uuid.UUID, name: str
+) -> None:
+    """Let a library take a media type and make the type's system pools, as far as that is not so yet."""
+    if transaction.row(_LINK, library=library_id, media_type=media_type_id) is None:
+        transaction.change(_INSERT_LINK, library_id=library_id, media_type_id=media_type_id)
+        events.record(
+            transaction,
+            call,
+            Operation.NTMS_OBJ_UPDATE,
+            Kind.NTMS_LIBRARY,
+            library_id,
+            before={"media_type": None},
+            after={"media_type": name},
+        )
+    create_system_pools(transaction, call, media_type_id, name)
+
+
+_SYSTEM_POOL = select(MediaPool.id).where(
+    MediaPool.media_type_id == bindparam("media_type", type_=Id()),
+    MediaPool.pool_type == bindparam("pool_type", type_=Int()),
+)
+
+
+def find_system_pool(transaction: Transaction, pool_type: NtmsPoolType, media_type_id: uuid.UUID) -> uuid.UUID | None:
+    """Return the free, unrecognized or import pool of a media type, None if there is none (yet)."""
+    row = transaction.row(_SYSTEM_POOL, media_type=media_type_id, pool_type=int(pool_type))
+    return None if row is None else row.id
 
 
 _TYPE = bindparam("media_type", type_=Id())

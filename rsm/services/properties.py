@@ -31,7 +31,19 @@ from rsm.errors import (
     NoSecurityOnObjectError,
     ObjectNotFoundError,
 )
-from rsm.model import OFFLINE, TABLE_OF_KIND, AccessControlEntry, Attribute, Bytes, Flag, Id, Instant, Side, Text
+from rsm.model import (
+    OFFLINE,
+    TABLE_OF_KIND,
+    AccessControlEntry,
+    Attribute,
+    Bytes,
+    Flag,
+    Id,
+    Instant,
+    Object,
+    Side,
+    Text,
+)
 from rsm.security import (
     GUARD_KINDS,
     AccessRights,
@@ -56,6 +68,22 @@ _DERIVED_FLAGS = (
 )
 _UNCHANGEABLE = (Kind.NTMS_OBJECT, Kind.NTMS_UI_DESTINATION)  # kinds of the header without a record of their own
 _ID = bindparam("id", type_=Id())
+
+# Being on record
+
+_INSERT_OBJECT = insert_row(Object)
+_DELETE_OBJECT = delete(Object).where(Object.id == bindparam("object_id", type_=Id()))
+
+
+def insert_object(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> None:
+    """Register an id; the database refuses one that names something already."""
+    transaction.change(_INSERT_OBJECT, id=object_id, kind=int(kind))
+
+
+def delete_object(transaction: Transaction, object_id: uuid.UUID) -> None:
+    """Delete an object and all that hangs on it; what must outlive it makes the database refuse."""
+    transaction.change(_DELETE_OBJECT, object_id=object_id)
+
 
 # Fields
 

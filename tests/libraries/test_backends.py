@@ -421,3 +421,21 @@ def test_rsm_errors_pass_untranslated_and_no_number_is_a_failing_device() -> Non
 )
 def test_bar_codes(text: str, is_one: bool) -> None:
     assert (base.barcode_fault(text) is None) is is_one
+
+
+def test_a_side_is_written_by_who_has_claimed_the_library(loaded: Any) -> None:
+    drive = loaded.at("drive 1")
+    loaded.device.claim(8)
+    loaded.device.write_side(drive, 1, b"label", 8, barcode="A00001")
+    with loaded.device.open_side(drive, 1, "ab") as file:
+        file.write(b", and data")
+    with pytest.raises(rsm.MediaNotAvailableError):
+        loaded.device.write_side(drive, 1, b"x", 8, barcode="B00002")
+    loaded.device.claim(9)
+    with pytest.raises(StaleEpochError):
+        loaded.device.write_side(drive, 1, b"label", 8)
+    assert recorded(loaded, "drive 1", 1) == b"label, and data"
+    loaded.device.write_side(drive, 1, b"shorter", 9)
+    assert recorded(loaded, "drive 1", 1) == b"shorter"
+    with pytest.raises(OSError, match="No space left"):
+        loaded.device.write_side(drive, 1, bytes(CAPACITY + 1), 9)

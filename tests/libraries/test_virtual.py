@@ -49,6 +49,7 @@ def test_layout_on_disk_is_that_of_the_contract(tmp_path: Path, disk: bool) -> N
     identity = VirtualLibrary(folder).read_identity()
     assert (identity.name, identity.media_types) == ("Robot 1", ('LTO "8"',))
     assert identity.drives[0].path == str(folder / "drive-01.media")
+    assert (identity.drives[0].vendor, identity.drives[0].product) == ("rsm", 'virtual LTO "8"')
     assert statuses(VirtualLibrary(folder))["slot-0002"].cartridge == Cartridge("Ö\\x", 2, 5, False)
 
 

@@ -1,0 +1,222 @@
+"""A session's calls about libraries and their devices."""
+
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rsm import identity, place, values
+from rsm.constants import NtmsInventoryMethod, NtmsOperationalState
+from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.db import Transaction
+from rsm.errors import DeviceNotAvailableError, InvalidParameterError, NotSupportedError, RsmError
+from rsm.libraries import BACKENDS, open_library
+from rsm.nouns.base import LibraryLike, Noun, TypeLike, check_types, reference
+from rsm.services import devices, inventory, library_map, objects, queue
+from rsm.services.names import is_clean
+
+DriveLike = values.Drive | objects.Reference
+SlotLike = values.Slot | objects.Reference
+Listed = list  # inside a class with a method of that name, `list` means the method
+_DIRECTORIES = ("virtual",)  # the back-ends whose device is a directory
+
+
+class Libraries(Noun):
+    """Libraries, their slots, drives and ports."""
+
+    def add(
+        self, back_end: str, address: str, *, name: str | None = None, media_types: Sequence[TypeLike] | None = None
+    ) -> values.Library:
+        """Put a library on record with all that its device tells, queue its first inventory, and return it.
+
+        `back_end` "virtual" takes a directory as `address`. `name` None is what the device calls itself. `media_types`
+        count in place of those that the device tells; one that tells none needs them.
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidOperationError: this thread is in a batch.
+            NotSupportedError: there is no such back-end, or the directory is on a network file system.
+            DeviceNotAvailableError, NotReadyError: the device is not there, or becoming ready.
+            InvalidLibraryError: the address is no library's, or what the device tells cannot be.
+            InvalidNameError: the name is not well formed.
+            InvalidParameterError: the address is no printable text, or nobody says which media types it takes.
+            AccessDeniedError: no modify right on the computer.
+            InvalidMediaError: a media type is not on record.
+            AlreadyExistsError: a library has that name, or is at that address.
+        """
+        check_types({"back_end": back_end, "address": address}, str)
+        check_types({"name": name}, str, optional=True)
+        check_types({"media_types": media_types}, list, tuple, optional=True)
+        types = (
+            None if media_types is None else [reference(each, "media_types", values.MediaType) for each in media_types]
+        )
+        self.session.check_may_wait()
+        _check_text(address)
+        where = _checked_directory(address) if back_end in _DIRECTORIES else address
+        with open_library(back_end, where) as device:
+            facts, elements = device.read_identity(), list(device.read_elements())
+
+        def add_library(transaction: Transaction) -> values.Library:
+            library = devices.add_library(
+                transaction, self.caller, name, back_end, where, facts, elements, identity.host(), types
+            )
+            queue.insert_request(
+                transaction,
+                queue.INVENTORY,
+                library.id,
+                option=int(NtmsInventoryMethod.NTMS_INVENTORY_DEFAULT),
+                caller_user=self.caller.user,
+            )
+            added: values.Library = objects.read_value(transaction, Kind.NTMS_LIBRARY, library.id)
+            return added
+
+        return self.session.write(add_library)
+
+    def get(self, library: LibraryLike) -> values.Library:
+        """Return what the catalogue says of a library (GetNtmsObjectInformation).
+
+        Raises:
+            ObjectNotFoundError: there is no such library.
+            AccessDeniedError: no use right on it.
+        """
+        found: values.Library = self.session.read(
+            objects.read_object, self.caller, Kind.NTMS_LIBRARY, _reference(library)
+        )
+        return found
+
+    def list(self) -> "list[values.Library]":
+        """Return all libraries, the offline library too; those the caller may not read are left out."""
+        return self.pages(Kind.NTMS_LIBRARY, None, None)
+
+    def map(self, library: LibraryLike) -> values.LibraryMap:
+        """Return a library with all its slots, drives and ports and what lies in them, at one moment.
+
+        Of cartridges in pools the caller may not read there is the id and the bar code, and no more.
+
+        Raises:
+            ObjectNotFoundError: there is no such library.
+            AccessDeniedError: no use right on it.
+        """
+        return self.session.read(library_map.read_map, self.caller, _reference(library))
+
+    def delete(self, library: LibraryLike) -> None:
+        """Take a library that is no longer attached off record; its cartridges go to the offline library.
+
+        Its requests end, and what is mounted in it is mounted no more (DeleteNtmsLibrary).
+
+        Raises:
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no modify right on it.
+            InvalidLibraryError: it is the offline library.
+        """
+        self.session.write(devices.delete_library, self.caller, _reference(library))
+
+    # Inventories
+
+    def inventory(self, library: LibraryLike, *, full: bool | None = None) -> values.LibraryRequest | None:
+        """Queue an inventory and return its request, for `session.requests.wait` (InventoryNtmsLibrary).
+
+        `full` reads every label, otherwise bar codes; None is the library's own method, which may be none: then None.
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidParameterError: there is no such library.
+            InvalidLibraryError: it is the offline library.
+            AccessDeniedError: no control of it.
+            DeviceNotAvailableError: its device is not there.
+        """
+        check_types({"full": full}, bool, optional=True)
+        _check_present(self.session.read(inventory.read_device, self.caller, _reference(library)))
+        method = None if full is None else int(queue.FULL if full else queue.FAST)
+        found = self.session.write(inventory.request_inventory, self.caller, _reference(library), method)
+        return None if found is None else self._request(found)
+
+    def stop_inventory(self, library: LibraryLike) -> int:
+        """Take a library's inventories, and what is left of their identifying, out of the queue; return how many.
+
+        Raises:
+            InvalidParameterError, InvalidLibraryError, AccessDeniedError: as `inventory`.
+        """
+        return self.session.write(inventory.stop_inventory, self.caller, _reference(library))
+
+    def identify(self, slot: SlotLike, *, deferred: bool = False) -> values.LibraryRequest | None:
+        """Queue the reading of the labels of what is in a slot and return the request, None if it is empty.
+
+        `deferred` leaves the cartridge in its drive for a while (IdentifyNtmsSlot).
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidParameterError: there is no such slot.
+            AccessDeniedError: no control of its library.
+        """
+        check_types({"deferred": deferred}, bool)
+        wanted = reference(slot, "slot", values.Slot)
+        found = self.session.write(inventory.request_identification, self.caller, wanted, deferred=deferred)
+        return None if found is None else self._request(found)
+
+    def _request(self, request_id: uuid.UUID) -> values.LibraryRequest:
+        request: values.LibraryRequest = self.session.read(objects.read_value, Kind.NTMS_LIBREQUEST, request_id)
+        return request
+
+    # Devices
+
+    def drives(self, library: LibraryLike | None = None) -> Listed[values.Drive]:
+        """Return the drives of a library, None for all.
+
+        Raises:
+            ObjectNotFoundError: there is no such library.
+        """
+        inside = None if library is None else _reference(library)
+        return self.pages(Kind.NTMS_DRIVE, inside, Kind.NTMS_LIBRARY)
+
+    def slots(self, library: LibraryLike) -> Listed[values.Slot]:
+        """Return the slots of a library; raises as `drives`."""
+        return self.pages(Kind.NTMS_STORAGESLOT, _reference(library), Kind.NTMS_LIBRARY)
+
+    def ports(self, library: LibraryLike) -> Listed[values.Port]:
+        """Return the ports of a library; raises as `drives`."""
+        return self.pages(Kind.NTMS_IEPORT, _reference(library), Kind.NTMS_LIBRARY)
+
+    def delete_drive(self, drive: DriveLike) -> None:
+        """Take a drive that is not present any more off record (DeleteNtmsDrive).
+
+        Raises:
+            InvalidDriveError: there is no such drive.
+            AccessDeniedError: no modify right on its library.
+            InvalidStateError: it is still present.
+        """
+        self.session.write(devices.delete_drive, self.caller, reference(drive, "drive", values.Drive))
+
+
+def _reference(library: LibraryLike) -> objects.Reference:
+    return reference(library, "library", values.Library)
+
+
+def _check_present(device: Any) -> None:
+    """Refuse where a library's device is not there: this host looks itself, of others the record tells."""
+    present = device.operational_state != NtmsOperationalState.NTMS_NOT_PRESENT
+    if device.reached and device.back_end in BACKENDS:
+        try:
+            open_library(device.back_end, device.address).close()
+        except RsmError as error:
+            raise DeviceNotAvailableError(str(error)) from error
+    elif not present:
+        raise DeviceNotAvailableError("the library is not attached to its host just now")
+
+
+def _check_text(address: str) -> None:
+    if not address or not is_clean(address):
+        raise InvalidParameterError(f"{address!a} is no address of a library: it is printable text")
+
+
+def _checked_directory(address: str) -> str:
+    """Return the one absolute path of a directory, on whose file system locks hold (NotSupportedError)."""
+    directory = os.path.realpath(address)
+    _check_text(directory)
+    kind = place.network_file_system(Path(directory))
+    if kind is not None:
+        raise NotSupportedError(
+            f"{directory} is on {kind}, where locks cannot be trusted: keep a virtual library on a local disk"
+        )
+    return directory

@@ -1,0 +1,232 @@
+"""Carrying out one request, step by step: what each step asks of the device, and what is written down after it.
+
+A move is written down before it is made, and its result after it, in one hold of the robot. Labels are read and written
+here, with no transaction open.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rsm import labels
+from rsm.db import Transaction, new_id
+from rsm.errors import InvalidStateError, NotReadyError, RsmError
+from rsm.libraries.base import ReadinessState, error_from_os
+from rsm.services import identification, inventory, places, progress
+from rsm.services.epochs import check_epoch
+from rsm.services.identification import LabelSeen
+from rsm.services.planning import Action, Start, Step
+
+if TYPE_CHECKING:
+    from rsm.worker.holder import Holder
+
+_PATIENCE_SECONDS = 900.0  # "becoming ready" for minutes is usual
+_log = logging.getLogger("rsm.worker")
+
+
+class Stopped(Exception):
+    """The worker is to stop, and the next step was not begun."""
+
+
+class OutOfTouchError(Exception):
+    """The catalogue failed, or the device cannot be seen: the library is to be taken over anew, from what it shows."""
+
+
+class Performer:
+    """The carrying out of one request."""
+
+    def __init__(self, holder: "Holder", start: Start) -> None:
+        self._holder = holder
+        self._start = start
+        self._backend = holder.backend
+        self._renamed: dict[uuid.UUID, uuid.UUID] = {}
+
+    def perform(self) -> None:
+        """Do every step, and write down that the request has passed.
+
+        Raises:
+            Stopped: the worker is to stop.
+            SupersededError, StaleEpochError: another process has taken the library over.
+            OutOfTouchError: where the cartridges are by now could not be written down.
+            RsmError: a step went wrong; where the cartridges are by now is written down.
+        """
+        for number, step in enumerate(self._start.steps):
+            if self._holder.stopping:
+                raise Stopped
+            self._do(number, step)
+        self._holder.record(progress.finish, self._start)
+
+    def _do(self, number: int, step: Step) -> None:
+        doing = {
+            Action.MOVE: self._move,
+            Action.READ_ELEMENTS: self._read_elements,
+            Action.UNLOAD: self._unload,
+            Action.LOAD: self._load,
+            Action.CHECK_LABEL: self._check_label,
+            Action.KEEP_LABEL: self._keep_label,
+            Action.IDENTIFY: self._identify,
+            Action.WRITE_FREE_LABEL: self._write_free_label,
+        }
+        doing[step.action](number, step)
+
+    def _medium(self, step: Step) -> uuid.UUID:
+        assert step.medium_id is not None, "a step about a cartridge names it"
+        return self._renamed.get(step.medium_id, step.medium_id)
+
+    # The robot's
+
+    def _move(self, number: int, step: Step) -> None:
+        assert step.source is not None
+        assert step.destination is not None
+        holder = self._holder
+        with holder.robot:
+            try:
+                self._backend.move(step.source, step.destination, holder.epoch, inverted=step.inverted)
+            except RsmError:
+                self._look_at({step.source, step.destination})
+                raise
+            place = holder.places[step.destination]
+            holder.record(progress.record_move, self._start.request.id, number, self._medium(step), place)
+
+    def _look_at(self, elements: set[int]) -> None:
+        """Write down what the device shows in some elements, after something went otherwise than planned."""
+        holder = self._holder
+        with holder.robot:
+            try:
+                statuses = list(self._backend.read_elements(elements))
+            except RsmError as error:
+                raise OutOfTouchError(f"the device cannot be looked at after trouble: {error}") from error
+
+            def put_right(transaction: Transaction) -> None:
+                check_epoch(transaction, holder.library_id, holder.epoch)
+                inventory.record_look(transaction, holder.library_id, holder.places, statuses, complete=False)
+
+            holder.write(put_right)
+
+    def _read_elements(self, number: int, step: Step) -> None:
+        holder, request = self._holder, self._start.request
+        with holder.robot:
+            statuses = list(self._backend.read_elements())
+
+            def put_right(transaction: Transaction) -> inventory.Findings:
+                progress.record_step(transaction, holder.library_id, holder.epoch, request.id, number)
+                findings = inventory.record_look(
+                    transaction, holder.library_id, holder.places, statuses, complete=True, request_id=request.id
+                )
+                if inventory.wants_every_label(transaction, holder.library_id, request.operation_option):
+                    inventory.queue_identifying_all(transaction, holder.library_id, request.id)
+                progress.set_findings(transaction, request.id, findings.as_details())
+                return findings
+
+            findings = holder.write(put_right)
+        for problem in findings.problems:
+            _log.warning("inventory: %s", problem)
+
+    # In a drive
+
+    def _unload(self, number: int, step: Step) -> None:
+        assert step.drive_element is not None
+        try:
+            self._when_ready(self._backend.unload_drive, step.drive_element)
+        except RsmError:
+            self._look_at({step.drive_element})
+            raise
+
+    def _load(self, number: int, step: Step) -> None:
+        assert step.drive_element is not None
+        try:
+            self._when_ready(self._backend.load_drive, step.drive_element)
+        except RsmError:
+            self._look_at({step.drive_element})
+            raise
+
+    def _when_ready(self, call: Callable[[int, int], None], drive_element: int) -> None:
+        """Make a call about a drive until it is no longer becoming ready."""
+        until, pause = time.monotonic() + _PATIENCE_SECONDS, 0.05
+        while True:
+            try:
+                call(drive_element, self._holder.epoch)
+                return
+            except NotReadyError:
+                becoming = self._backend.check_readiness().state is not ReadinessState.NOT_READY
+                if not becoming or time.monotonic() > until or self._holder.stopping:
+                    raise
+            self._holder.worker.pause(pause)
+            pause = min(2 * pause, 2.0)
+
+    def _check_label(self, number: int, step: Step) -> None:
+        side = self._holder.read(places.side_at, self._medium(step), step.side)
+        if side is None:
+            raise InvalidStateError("the side is not on record any more")
+        if not side.label_type:
+            return
+        label = self._read_label(step, side.barcode)
+        if identification.is_label_right(side, label):
+            return
+        found = "no label that is known" if label is None else f"the label of another, {label.type} {label.info}"
+        library_id = self._holder.library_id
+        self._holder.write(lambda transaction: inventory.recover_from_mismatch(transaction, library_id))
+        raise InvalidStateError(f"cartridge {side.medium_name} is not what it was: it has {found}")
+
+    def _keep_label(self, number: int, step: Step) -> None:
+        side = self._holder.read(places.side_at, self._medium(step), step.side)
+        if side is None or step.drive_id is None:
+            return
+        label = None
+        try:
+            label = self._read_label(step, side.barcode)
+        except RsmError as error:
+            _log.warning("the label of %s cannot be read, it is kept as none: %s", side.medium_name, error)
+        kept = LabelSeen("", b"") if label is None else label
+        self._holder.record(progress.keep_label, step.drive_id, side.id, kept.type, kept.id, kept.info)
+
+    def _identify(self, number: int, step: Step) -> None:
+        medium_id = self._medium(step)
+        side = self._holder.read(places.side_at, medium_id, step.side)
+        if side is None:
+            return
+        label = self._read_label(step, side.barcode)
+        known = self._holder.record(identification.record_identity, medium_id, step.side, label)
+        if not known.label_is_right:
+            _log.warning("cartridge %s has not the label that is on record for it", side.medium_name)
+        if known.medium_id != medium_id and step.medium_id is not None:
+            self._renamed[step.medium_id] = known.medium_id
+
+    def _write_free_label(self, number: int, step: Step) -> None:
+        medium_id = self._medium(step)
+        side = self._holder.read(places.side_at, medium_id, step.side)
+        if side is None or not identification.awaits_free_label(side):
+            return
+        label_id = new_id()
+        block = labels.make_free_label(label_id, side.medium_name, datetime.now(UTC))
+        label = labels.recognise(block)
+        assert label is not None, "we know our own label"
+        assert step.drive_element is not None
+        try:
+            self._backend.write_side(
+                step.drive_element, step.side + 1, block, self._holder.epoch, barcode=side.barcode or None
+            )
+        except OSError as error:
+            if isinstance(error, RsmError):
+                raise
+            raise error_from_os(error, f"cartridge {side.medium_name}") from error
+        seen = LabelSeen(label.type, label.id, label.info)
+        self._holder.record(identification.record_free_label, medium_id, step.side, seen)
+
+    def _read_label(self, step: Step, barcode: str) -> LabelSeen | None:
+        assert step.drive_element is not None
+        wanted = labels.head_bytes()
+        head = bytearray()
+        try:
+            with self._backend.open_side(step.drive_element, step.side + 1, "rb", barcode=barcode or None) as file:
+                while len(head) < wanted and (piece := file.read(wanted - len(head))):
+                    head += piece
+        except OSError as error:
+            if isinstance(error, RsmError):
+                raise
+            raise error_from_os(error, f"the label of cartridge {barcode}") from error
+        label = labels.recognise(bytes(head))
+        return None if label is None else LabelSeen(label.type, label.id, label.info)
