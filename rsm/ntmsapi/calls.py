@@ -3,18 +3,19 @@
 It is the one place of this face where an RsmError ends.
 """
 
+import contextlib
 import inspect
 import itertools
 import os
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from rsm.constants import ErrorCode
+from rsm.constants import INFINITE, ErrorCode
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.errors import InvalidHandleError, InvalidParameterError, RsmError
+from rsm.errors import CancelledError, InvalidHandleError, InvalidParameterError, RsmError
 from rsm.session import Session
 
 P = ParamSpec("P")
@@ -119,6 +120,24 @@ def out_call(
     return decorate
 
 
+Renamed = Mapping[type[RsmError], type[RsmError]]
+
+# A handle that was good when a call began to wait is dead at its end: somebody closed it meanwhile.
+WHEN_CLOSED: Renamed = {InvalidHandleError: CancelledError}
+
+
+@contextlib.contextmanager
+def renaming(errors: Renamed) -> Iterator[None]:
+    """Let errors of the body go out as those that a function's document names for them."""
+    try:
+        yield
+    except RsmError as error:
+        named = errors.get(type(error))
+        if named is None:
+            raise
+        raise named(str(error), outcome_unknown=error.outcome_unknown) from error
+
+
 # Arguments
 
 
@@ -148,6 +167,30 @@ def dword(value: Any, name: str) -> int:
     if not isinstance(value, int) or not 0 <= value <= 0xFFFFFFFF:
         raise InvalidParameterError(f"{name} is a number from 0 to 0xFFFFFFFF")
     return int(value)
+
+
+def flags(value: Any, name: str, known: int) -> int:
+    """Return a set of flags, all of them known (InvalidParameterError)."""
+    number = dword(value, name)
+    if number & ~known:
+        raise InvalidParameterError(f"{name} has a flag that it does not know: {number:#x}")
+    return number
+
+
+def timeout(value: Any, name: str = "dwTimeout") -> int | None:
+    """Return a time-out in milliseconds, None for INFINITE (InvalidParameterError)."""
+    number = dword(value, name)
+    return None if number == INFINITE else number
+
+
+def guids(value: Any, name: str, count: Any = None) -> list[uuid.UUID]:
+    """Return the first `count` GUIDs of an array, None for all of them (InvalidParameterError)."""
+    if not isinstance(value, (list, tuple)):
+        raise InvalidParameterError(f"{name} is a sequence of uuid.UUID, not {type(value).__name__}")
+    wanted = len(value) if count is None else dword(count, "dwCount")
+    if wanted > len(value):
+        raise InvalidParameterError(f"dwCount is more than {name} has")
+    return [guid(one, name) for one in value[:wanted]]
 
 
 def kind(value: Any, name: str = "dwType") -> Kind:

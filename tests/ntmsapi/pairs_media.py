@@ -385,7 +385,7 @@ def move_foreign(w: World) -> Made:
 def in_lost_pool(w: World) -> uuid.UUID:
     pool = w.pool()
     medium = w.medium(pool)
-    w.lose_pool(pool)
+    w.lose("media_pool", pool)
     return medium
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ntmsapi.pairs_world import ALICE, FUNCTIONS, SOUND, World, sound_call
+from ntmsapi.pairs_world import ALICE, FUNCTIONS, SOUND, WAITING, World, sound_call
 
 from rsm import ntmsapi
-from rsm.constants import ErrorCode
+from rsm.constants import NTMS_INVENTORY_FAST, NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_OPREQ_MESSAGE, ErrorCode
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.security import AccessRights
 
@@ -23,11 +23,13 @@ class Attempt:
     """Calls that must all give the code of their case, made while `around` is open.
 
     `then` calls must succeed once `around` is closed: what was damaged is whole, and the session is usable again.
+    `besides` names the tables that a call which fails has written nonetheless, as one does that waited and gave up.
     """
 
     calls: Sequence[Callable[[], Any]]
     around: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     then: Sequence[Callable[[], Any]] = field(default_factory=list)
+    besides: tuple[str, ...] = ()
 
 
 Made = Attempt | list[Attempt]
@@ -113,6 +115,12 @@ SUCCESSES = {
     "DisableNtmsObject": "the disabling has been put on the queue",
     "EnumerateNtmsObject": "the list is complete",
     "OpenNtmsSession": "session opened (last-error value after a good handle came back)",
+    "CancelNtmsLibraryRequest": "the cancellation has been put on the queue",
+    "DismountNtmsMedia": "the dismount has been put on the queue",
+    "MountNtmsMedia": "all media are mounted and can be used",
+    "CancelNtmsOperatorRequest": "the request is cancelled",
+    "SatisfyNtmsOperatorRequest": "the request counts as satisfied",
+    "WaitForNtmsOperatorRequest": "the request was satisfied",
 }
 # The last table that each call reads or writes; without it the call fails in the middle, not at its beginning.
 LAST_TABLE = {
@@ -121,6 +129,9 @@ LAST_TABLE = {
     "GetNtmsObjectAttribute": "attribute",
     "GetNtmsObjectInformation": "media_pool",
     "GetNtmsObjectSecurity": "access_control_entry",
+    "GetNtmsRequestOrder": "access_control_entry",
+    "InventoryNtmsLibrary": "library_request",
+    "WaitForNtmsOperatorRequest": "operator_request",
 }
 
 
@@ -149,10 +160,10 @@ def no_room(w: World, function: str) -> Attempt:
     call = sound_call(w, function)
     if w.is_sqlite:
         w.fill_up()
-        while not w.takes_room(call):  # it deleted so much that a page became free
+        while function not in WAITING and not w.takes_room(call):  # it deleted so much that a page became free
             call = sound_call(w, function)
             w.fill_up()
-    return Attempt([call], w.full, then=[call])
+    return Attempt([call], partial(w.full, LAST_TABLE.get(function, "event")), then=[call])
 
 
 def no_memory(w: World, function: str) -> Attempt:
@@ -181,42 +192,73 @@ for _name, _function in FUNCTIONS.items():
     _when = SUCCESSES.get(_name, "the call did what was asked")
     if ("ERROR_SUCCESS", _when) in _rows:
         enter_each(_name, "ERROR_SUCCESS", _when, success)
-for _name in ("GetNtmsObjectAttribute", "SetNtmsObjectAttribute"):
+for _name in (
+    "GetNtmsObjectAttribute",
+    "SetNtmsObjectAttribute",
+    "SubmitNtmsOperatorRequest",
+    "UpdateNtmsOmidInfo",
+):
     enter_each(
         _name,
         "ERROR_DATABASE_FAILURE",
         "a query against, or a write to, the catalogue store went wrong",
         damaged,
     )
+for _name, _when in (
+    ("DismountNtmsMedia", "session handle not valid"),
+    ("IdentifyNtmsSlot", "session handle is not valid"),
+    ("InventoryNtmsLibrary", "session handle is not valid"),
+    ("MountNtmsMedia", "session handle not valid"),
+    ("SatisfyNtmsOperatorRequest", "session handle not valid"),
+    ("UpdateNtmsOmidInfo", "session handle is not valid"),
+):
+    enter_each(_name, "ERROR_INVALID_HANDLE", _when, bad_handle)
 
 # Which argument after the handle is absent, for every row that says so.
 ABSENT = [
     ("AddNtmsMediaType", "media type id is absent", 0),
     ("AddNtmsMediaType", "library id is absent", 1),
+    ("AllocateNtmsMedia", "pool id is absent", 0),
+    ("CancelNtmsLibraryRequest", "request id pointer is null", 0),
+    ("CancelNtmsOperatorRequest", "request id is absent", 0),
     ("ChangeNtmsMediaType", "medium id is absent", 0),
     ("ChangeNtmsMediaType", "pool id is absent", 1),
     ("CreateNtmsMedia", "a parameter is absent", 0),
     ("CreateNtmsMedia", "a parameter is absent", 1),
     ("CreateNtmsMediaPool", "pool name is absent", 0),
+    ("DeallocateNtmsMedia", "medium id is absent", 0),
+    ("DecommissionNtmsMedia", "the id is absent", 0),
+    ("DeleteNtmsDrive", "drive id absent", 0),
+    ("DeleteNtmsLibrary", "the id is absent", 0),
     ("DeleteNtmsMedia", "medium id is absent", 0),
     ("DeleteNtmsMediaPool", "pool id is absent", 0),
     ("DeleteNtmsMediaType", "media type id is absent", 0),
     ("DeleteNtmsMediaType", "library id is absent", 1),
     ("DisableNtmsObject", "object id is absent", 1),
     ("EnableNtmsObject", "object id is absent", 1),
+    ("DismountNtmsMedia", "null array or count 0", 0),
     ("GetNtmsObjectAttribute", "a pointer is null or not valid", 0),
     ("GetNtmsObjectAttribute", "a pointer is null or not valid", 2),
     ("GetNtmsObjectInformation", "object id is absent", 0),
     ("GetNtmsObjectInformation", "information structure is absent", 1),
     ("GetNtmsObjectSecurity", "object id is absent", 0),
+    ("DismountNtmsDrive", "drive id is absent", 0),
+    ("GetNtmsRequestOrder", "request id is absent", 0),
     ("MoveToNtmsMediaPool", "medium id is absent", 0),
     ("MoveToNtmsMediaPool", "pool id is absent", 1),
+    ("SatisfyNtmsOperatorRequest", "request id is null", 0),
+    ("SetNtmsMediaComplete", "medium id is absent", 0),
     ("SetNtmsObjectAttribute", "a pointer is null or not valid", 0),
     ("SetNtmsObjectAttribute", "a pointer is null or not valid", 2),
     ("SetNtmsObjectAttribute", "a pointer is null or not valid", 3),
     ("SetNtmsObjectInformation", "object id is absent", 0),
     ("SetNtmsObjectInformation", "information structure is absent", 1),
     ("SetNtmsObjectSecurity", "object id is absent", 0),
+    ("MountNtmsMedia", "dwCount is 0 or an array pointer is null", 0),
+    ("SetNtmsRequestOrder", "request id is absent", 0),
+    ("SwapNtmsMedia", "at least one id is absent", 0),
+    ("SwapNtmsMedia", "at least one id is absent", 1),
+    ("UpdateNtmsOmidInfo", "medium id is null", 0),
 ]
 
 
@@ -308,12 +350,23 @@ def open_older(w: World) -> Attempt:
     return opening((w.url,))
 
 
-for _name in ("GetNtmsObjectAttribute", "SetNtmsObjectAttribute"):
+# What is asked of a server that was stopped while the session was open; the id that it takes is a pool's.
+UNREACHABLE: dict[str, tuple[Any, ...]] = {
+    "GetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note"),
+    "InventoryNtmsLibrary": (int(NTMS_INVENTORY_FAST),),
+    "SetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note", b"y"),
+    "SubmitNtmsOperatorRequest": (),
+    "UpdateNtmsOmidInfo": (NTMS_OMID_TYPE_FILESYSTEM_INFO, ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)),
+    "WaitForNtmsOperatorRequest": (60_000,),
+}
 
-    def _unreachable(w: World, function: str) -> Attempt:
-        assert w.worlds is not None
-        stopped = w.worlds.stopped
-        data = (b"y",) if function.startswith("Set") else ()
-        return calls(function, stopped.h, (stopped.pool, Kind.NTMS_MEDIA_POOL, "note", *data))
 
-    enter_each(_name, "ERROR_NOT_CONNECTED", "the RSM service cannot be reached", _unreachable, on=("postgresql",))
+def unreachable(w: World, function: str) -> Attempt:
+    assert w.worlds is not None
+    stopped = w.worlds.stopped
+    subject = NTMS_OPREQ_MESSAGE if function.startswith("Submit") else stopped.pool
+    return calls(function, stopped.h, (subject, *UNREACHABLE[function]))
+
+
+for _name in UNREACHABLE:
+    enter_each(_name, "ERROR_NOT_CONNECTED", "the RSM service cannot be reached", unreachable, on=("postgresql",))

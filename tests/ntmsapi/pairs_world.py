@@ -8,35 +8,46 @@ import contextlib
 import itertools
 import json
 import shutil
-import subprocess
 import sys
+import tempfile
+import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import builders
+import mounting
 import sqlalchemy
 from conftest import ADMINISTRATOR, Postgresql
+from ntmsapi.pairs_damage import PATIENCE_SECONDS, Breakable, StoppedServer, first, run_script
 
 import rsm
-from rsm import db, model, ntmsapi, place, schema
+from rsm import db, model, ntmsapi, place, worker
 from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
+    NTMS_DISMOUNT_IMMEDIATE,
+    NTMS_INVENTORY_FAST,
     NTMS_LIBRARY,
+    NTMS_LIBREQUEST,
     NTMS_MEDIA_POOL,
+    NTMS_MOUNT_WRITE,
+    NTMS_OMID_TYPE_FILESYSTEM_INFO,
+    NTMS_OPREQ_MESSAGE,
     NTMS_PARTITION,
+    NTMS_PARTSTATE_ALLOCATED,
     NTMS_PARTSTATE_AVAILABLE,
     NTMS_PHYSICAL_MEDIA,
     OWNER_SECURITY_INFORMATION,
+    NtmsOperationalState,
 )
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.ntmsapi import NTMS_OBJECTINFORMATION
+from rsm.ntmsapi import NTMS_FILESYSTEM_INFO, NTMS_OBJECTINFORMATION
 from rsm.security import ALL_RIGHTS, GUARD_KINDS, AccessRights, Ace, Caller, SecurityDescriptor
-from rsm.services import properties
+from rsm.services import properties, queue
 
 TESTS = Path(__file__).resolve().parent.parent
 FUNCTIONS: dict[str, dict[str, Any]] = {
@@ -44,6 +55,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     for function in json.loads((TESTS / "data" / "functions.json").read_text())
     if hasattr(ntmsapi, function["name"])
 }
+ATTACH = worker.attach  # before tests put something idle in its place
 ALICE = Caller("user:alice", groups=("group:staff",))
 WRITERS = frozenset(FUNCTIONS) - {
     "OpenNtmsSession",
@@ -53,6 +65,8 @@ WRITERS = frozenset(FUNCTIONS) - {
     "GetNtmsObjectAttribute",
     "GetNtmsObjectInformation",
     "GetNtmsObjectSecurity",
+    "GetNtmsRequestOrder",
+    "WaitForNtmsOperatorRequest",
 }
 RIGHT = {
     "U": AccessRights.USE,
@@ -63,22 +77,17 @@ RIGHT = {
 }
 
 
-def first(result: Any) -> Any:
-    """Return the code of a call's result."""
-    return result[0] if isinstance(result, tuple) else result
-
-
-def everything(url: str) -> list[str]:
+def everything(url: str, besides: Sequence[str] = ()) -> list[str]:
     """Return every row of a catalogue as text, and of the events, which are only ever added, the last and their number.
 
-    It tells what `builders.dump` tells, in a tenth of its time.
+    It tells what `builders.dump` tells, in a tenth of its time. Tables that are named in `besides` are left out.
     """
     database = db.acquire(place.parse_url(url))
     found = []
     try:
         with database.reading() as connection:
             raw: Any = connection.connection.driver_connection
-            for table in sorted(model.Base.metadata.tables):
+            for table in sorted(set(model.Base.metadata.tables).difference(besides)):
                 columns = "max(id), count(*)" if table == "event" else "*"
                 rows = raw.execute(f"SELECT {columns} FROM {table}").fetchall()
                 found += sorted(f"{table} {row}" for row in rows)
@@ -96,7 +105,7 @@ _SET_OWNER = {
 }
 
 
-class World:
+class World(Breakable):
     """One catalogue with a robot library in it, and an administrator's session and handle on it."""
 
     def __init__(self, worlds: "Worlds | None", url: str, era: str) -> None:
@@ -176,6 +185,107 @@ class World:
         builders.put_in_pool(self.url, medium, self.system_pool(group), state)
         return medium
 
+    def side(self, pool: uuid.UUID | None = None, state: Any = NTMS_PARTSTATE_AVAILABLE) -> uuid.UUID:
+        """Return the side of a new cartridge on the shelf, in a pool of its own unless told."""
+        return self.session.media.sides(self.medium(pool, state))[0].id
+
+    def held(self, pool: uuid.UUID | None = None) -> uuid.UUID:
+        """Return the logical medium of a new cartridge on the shelf, in a pool of its own unless told."""
+        medium = self.session.media.sides(self.medium(pool, NTMS_PARTSTATE_ALLOCATED))[0].logical_medium
+        assert medium is not None
+        return medium
+
+    def side_of(self, logical_medium: uuid.UUID) -> uuid.UUID:
+        """Return the side behind a logical medium."""
+        side: uuid.UUID = self.session.objects.get(Kind.NTMS_LOGICAL_MEDIA, logical_medium).side
+        return side
+
+    def online(
+        self, pool: uuid.UUID, state: Any = NTMS_PARTSTATE_AVAILABLE, *, sides: int = 1, **fields: Any
+    ) -> list[uuid.UUID]:
+        """Return the sides of a new cartridge in a slot of a new library, in any pool of media."""
+        found = self.session.pools.get(pool)
+        states = [state] * sides
+        return builders.add_medium(self.url, found, self.name("S"), *states, library=self.library(), **fields)
+
+    def shelve(self, medium: uuid.UUID) -> None:
+        """Take a cartridge out of its library behind the program's back."""
+        off = {"library_id": self.offline, "online": False, "slot_id": None, "home_slot_id": None}
+        with builders.behind(self.url) as connection:  # in SQLite without the cascade, as in builders.put_online
+            cartridge, side = model.PhysicalMedium, model.Side
+            connection.execute(sqlalchemy.update(cartridge).where(cartridge.id == medium).values(**off))
+            connection.execute(sqlalchemy.update(side).where(side.medium_id == medium).values(online=False))
+
+    def put_in_drive(self, side: uuid.UUID) -> uuid.UUID:
+        """Let somebody use a side in a drive of a new library, until the case is over; return the drive."""
+        drive = self.library().drives[0]
+        builders.add_mount(self.url, side, drive)
+        return drive
+
+    def new_type(self) -> tuple[uuid.UUID, uuid.UUID]:
+        """Return a media type of its own that the robot takes, and its free pool."""
+        name = self.name("Type")
+        media_type = self.session.types.create(name).id
+        self.session.types.add(media_type, self.robot.id)
+        return media_type, self.system_pool("Free", name)
+
+    def request(self, operation: Any = queue.MOUNT, library: uuid.UUID | None = None) -> uuid.UUID:
+        """Return a request in the queue of a library, a new one unless told, that is not due within the day."""
+        wanted = library or self.library().id
+        due = datetime.now(UTC) + timedelta(days=1)
+        return self.session.write(queue.insert_request, operation, wanted, caller_user=ADMINISTRATOR.user, due=due)
+
+    def absent_drive(self) -> uuid.UUID:
+        """Return a drive that is not present any more, in a library of its own."""
+        drive = self.library().drives[0]
+        builders.set_columns(self.url, model.Drive, drive, operational_state=int(NtmsOperationalState.NTMS_NOT_PRESENT))
+        return drive
+
+    def asked(self, *, satisfied: bool = False) -> uuid.UUID:
+        """Return a new operator request."""
+        request = self.session.operators.submit(NTMS_OPREQ_MESSAGE, message=self.name("please "))
+        if satisfied:
+            self.session.operators.satisfy(request)
+        return request.id
+
+    # Libraries that really work
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Let a worker carry out what is in the queues while the body runs, and no longer."""
+        database = self.session._database
+        ATTACH(database)
+        try:
+            yield
+        finally:
+            worker.detach(database)
+
+    def at_work(self, call: Callable[[], Any]) -> Any:
+        """Make a call while a worker is there."""
+        with self.working():
+            return call()
+
+    def stock(self, **options: Any) -> mounting.Stock:
+        """Return a virtual library of its own with cartridges that are allocated."""
+        if self.worlds is None:
+            folder = Path(tempfile.mkdtemp(prefix="rsm-world-"))
+            self.undo.callback(shutil.rmtree, folder)
+        else:
+            folder = self.worlds.folder
+        with self.working():
+            return mounting.make_stock(self.session, folder, **options)
+
+    def in_drive(self, *, in_use: bool) -> tuple[uuid.UUID, uuid.UUID]:
+        """Return a side and the drive of a library of its own that it is in, on record only."""
+        library = self.library()
+        (side,) = builders.add_medium(
+            self.url, self.session.pools.get(self.pool()), self.name("D"), NTMS_PARTSTATE_ALLOCATED, library=library
+        )
+        medium = self.session.objects.get(NTMS_PARTITION, side).medium
+        builders.set_columns(self.url, model.PhysicalMedium, medium, slot_id=None, drive_id=library.drives[0])
+        builders.add_mount(self.url, side, library.drives[0], in_use=in_use)
+        return side, library.drives[0]
+
     def medium_structure(self, pool: uuid.UUID, sides: int = 1, **members: Any) -> NTMS_OBJECTINFORMATION:
         """Return what CreateNtmsMedia wants of a cartridge."""
         structure = NTMS_OBJECTINFORMATION(dwType=NTMS_PHYSICAL_MEDIA)
@@ -222,6 +332,38 @@ class World:
             Kind.NTMS_OPREQUEST: self.operator_request,
         }
 
+    @contextlib.contextmanager
+    def once_waiting(self, do: Callable[[], object]) -> Iterator[None]:
+        """Do something in another thread as soon as a call waits, not before."""
+        watcher, waits = self.session.watcher, threading.Event()
+        wait, over, failed = watcher.wait, threading.Event(), list[BaseException]()
+
+        def tell(seen: int, seconds: float) -> int:
+            waits.set()
+            return wait(seen, seconds)
+
+        def run() -> None:
+            waits.wait(PATIENCE_SECONDS)
+            if not over.is_set():
+                try:
+                    do()
+                except BaseException as error:  # noqa: BLE001 - it is raised in the thread that looks at it
+                    failed.append(error)
+
+        thread = threading.Thread(target=run)
+        watcher.wait = tell  # type: ignore[method-assign]
+        thread.start()
+        try:
+            yield
+        finally:
+            waited = waits.is_set()
+            over.set()
+            waits.set()
+            thread.join(PATIENCE_SECONDS)
+            watcher.wait = wait  # type: ignore[method-assign]
+        assert waited
+        assert failed == []
+
     # Rights
 
     def set_guard(self, kind: Kind, object_id: uuid.UUID, descriptor: SecurityDescriptor) -> None:
@@ -249,142 +391,6 @@ class World:
         """Give alice every right on these guards."""
         for object_id in object_ids:
             self.protect(kind, object_id, Ace(True, ALICE.user, ALL_RIGHTS))
-
-    # Damage
-
-    @contextlib.contextmanager
-    def without_table(self, table: str) -> Iterator[None]:
-        """Take a table away behind the program's back."""
-        self._run(f"ALTER TABLE {table} RENAME TO taken_away")
-        try:
-            yield
-        finally:
-            self._run(f"ALTER TABLE taken_away RENAME TO {table}")
-
-    @contextlib.contextmanager
-    def garbled(self) -> Iterator[None]:
-        """Overwrite every page of an SQLite catalogue but the first."""
-        database = self.session._database
-        database._forget_connections()
-        assert database.path is not None
-        whole = database.path.read_bytes()
-        with open(database.path, "r+b") as file:
-            file.seek(4096)
-            file.write(b"\xa5" * (len(whole) - 4096))
-        try:
-            yield
-        finally:
-            database._forget_connections()
-            for suffix in ("-wal", "-shm"):
-                Path(f"{database.path}{suffix}").unlink(missing_ok=True)
-            with open(database.path, "r+b") as file:
-                file.write(whole)
-
-    def fill_up(self) -> None:
-        """Make an SQLite catalogue so full that not one more event fits into its pages."""
-        added = itertools.count(1)
-        with builders.behind(self.url) as connection:
-            sql = connection.exec_driver_sql
-
-            def grows(object_id: bytes, keep: bool) -> bool:
-                before = sql("PRAGMA page_count").scalar_one(), sql("PRAGMA freelist_count").scalar_one()
-                sql("SAVEPOINT probe")
-                sql(
-                    "INSERT INTO event (at, operation, kind, object_id, call, user_name, application, session_id,"
-                    " before, after, reason) VALUES (0, 1, 1, ?, '', '', '', ?, NULL, NULL, '')",
-                    (object_id, bytes(16)),
-                )
-                grown = (sql("PRAGMA page_count").scalar_one(), sql("PRAGMA freelist_count").scalar_one()) != before
-                sql("RELEASE probe" if keep else "ROLLBACK TO probe")
-                return grown
-
-            ends = (bytes(16), b"\xff" * 16)
-            while not all(grows(end, keep=False) for end in ends):  # at both ends: it is the table that is full
-                grows(ends[next(added) % 2], keep=True)
-
-    @contextlib.contextmanager
-    def full(self) -> Iterator[None]:
-        """Leave the database no room: a limit of pages on SQLite, the server's own error 53100 on PostgreSQL."""
-        database = self.session._database
-        if not self.is_sqlite:
-            with self.raising("53100", on="event"):
-                yield
-            return
-
-        def limit(connection: Any, *_: Any) -> None:
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            connection.execute(f"PRAGMA max_page_count = {pages}")
-
-        sqlalchemy.event.listen(database._writers, "checkout", limit)
-        try:
-            yield
-        finally:
-            sqlalchemy.event.remove(database._writers, "checkout", limit)
-            database._forget_connections()
-
-    @contextlib.contextmanager
-    def raising(self, state: str, *, on: str) -> Iterator[None]:
-        """Make the PostgreSQL server itself report an error when a row of a table is written."""
-        self._run(
-            f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room'"
-            f" USING ERRCODE = '{state}'; END $$",
-            f"CREATE TRIGGER trouble BEFORE INSERT ON {on} FOR EACH ROW EXECUTE FUNCTION trouble()",
-        )
-        try:
-            yield
-        finally:
-            self._run("DROP FUNCTION trouble() CASCADE")
-
-    @contextlib.contextmanager
-    def short_of_memory(self) -> Iterator[None]:
-        """Make the PostgreSQL server report that its memory ran out, whatever is read."""
-        self._run(
-            "CREATE FUNCTION trouble() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'out of memory'"
-            " USING ERRCODE = '53200'; END $$",
-            "ALTER TABLE catalogue RENAME TO taken_away",
-            "CREATE VIEW catalogue AS SELECT * FROM taken_away WHERE trouble()",
-        )
-        try:
-            yield
-        finally:
-            self._run("DROP VIEW catalogue", "ALTER TABLE taken_away RENAME TO catalogue", "DROP FUNCTION trouble()")
-
-    def lose_pool(self, pool: uuid.UUID) -> None:
-        """Delete a pool behind the program's back, foreign keys off, whatever is in it."""
-        database = self.session._database
-        connection = database._writers.raw_connection()
-        raw: Any = connection.driver_connection
-        if self.is_sqlite:
-            raw.execute("PRAGMA foreign_keys = OFF")
-            raw.execute("DELETE FROM media_pool WHERE id = ?", [pool.bytes])
-        else:
-            raw.execute("SET session_replication_role = replica")
-            raw.execute("DELETE FROM media_pool WHERE id = %s", [pool])
-        connection.invalidate()
-        connection.close()
-
-    def takes_room(self, call: Callable[[], Any]) -> bool:
-        """Tell whether a call that is rolled back would have made the SQLite file grow."""
-        session = ntmsapi.calls.session_of(self.h)
-        with session.transaction(dry_run=True):
-            batch = session._batch
-            assert batch is not None
-            before = batch.run("PRAGMA page_count").fetchone()
-            assert first(call()) == 0
-            return bool(batch.run("PRAGMA page_count").fetchone() != before)
-
-    def grow_old(self) -> None:
-        """Make the catalogue one of the revision before the first."""
-        with builders.behind(self.url) as connection:
-            schema.mark_revision(connection, 0, db.MINIMUM_READER, db.MINIMUM_WRITER)
-
-    def being_upgraded(self) -> AbstractContextManager[None]:
-        return being_upgraded(self.url)
-
-    def _run(self, *statements: str) -> None:
-        with builders.behind(self.url) as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
 
 
 def change(structure: NTMS_OBJECTINFORMATION, members: dict[str, Any]) -> NTMS_OBJECTINFORMATION:
@@ -420,10 +426,47 @@ def _described_pool(w: World) -> tuple[Any, ...]:
     return pool, w.information(Kind.NTMS_MEDIA_POOL, pool, szDescription="changed")
 
 
+def _two_held(w: World) -> tuple[uuid.UUID, uuid.UUID]:
+    pool = w.pool()
+    return w.held(pool), w.held(pool)
+
+
+def _stocked_pool(w: World) -> uuid.UUID:
+    pool = w.pool()
+    w.online(pool)
+    return pool
+
+
+def _mountable(w: World) -> tuple[Any, ...]:
+    medium = w.stock(media=1).media[0]
+    return [medium.id], None, 1, int(NTMS_MOUNT_WRITE), 0, mounting.LONG_MS
+
+
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
     "CloseNtmsSession": lambda w: (),
+    "AllocateNtmsMedia": lambda w: (_stocked_pool(w),),
+    "CancelNtmsLibraryRequest": lambda w: (w.request(),),
+    "CancelNtmsOperatorRequest": lambda w: (w.asked(),),
+    "DeallocateNtmsMedia": lambda w: (w.held(),),
+    "DecommissionNtmsMedia": lambda w: (w.side(),),
+    "DeleteNtmsDrive": lambda w: (w.absent_drive(),),
+    "DeleteNtmsLibrary": lambda w: (w.library().id,),
+    "DeleteNtmsRequests": lambda w: (w.library(requests=2).requests, NTMS_LIBREQUEST),
+    "DismountNtmsDrive": lambda w: (w.in_drive(in_use=False)[1],),
+    "DismountNtmsMedia": lambda w: ([w.in_drive(in_use=True)[0]],),
+    "GetNtmsRequestOrder": lambda w: (w.request(),),
+    "IdentifyNtmsSlot": lambda w: (w.stock(media=1).slots[0].id, int(NTMS_DISMOUNT_IMMEDIATE)),
+    "InventoryNtmsLibrary": lambda w: (w.library().id, int(NTMS_INVENTORY_FAST)),
+    "MountNtmsMedia": _mountable,
+    "SatisfyNtmsOperatorRequest": lambda w: (w.asked(),),
+    "SetNtmsMediaComplete": lambda w: (w.held(),),
+    "SetNtmsRequestOrder": lambda w: (w.request(), 5),
+    "SubmitNtmsOperatorRequest": lambda w: (int(NTMS_OPREQ_MESSAGE), w.name("please ")),
+    "SwapNtmsMedia": _two_held,
+    "UpdateNtmsOmidInfo": lambda w: (w.held(), NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_FILESYSTEM_INFO("UDF", "a", 5)),
+    "WaitForNtmsOperatorRequest": lambda w: (w.asked(satisfied=True),),
     "AddNtmsMediaType": lambda w: (w.session.types.create(w.name("Type")).id, w.robot.id),
     "DeleteNtmsMediaType": lambda w: (_added_type(w), w.robot.id),
     "ChangeNtmsMediaType": lambda w: (w.medium(), w.pool(w.lto7)),
@@ -448,6 +491,7 @@ SOUND: dict[str, Sound] = {
         SecurityDescriptor(dacl=(Ace(True, "user:admin", ALL_RIGHTS), Ace(True, "everyone", AccessRights.USE))),
     ),
 }
+WAITING = ("IdentifyNtmsSlot", "MountNtmsMedia")  # what they queue they wait for, so a worker has to be there
 WITH_HANDLE = [name for name in SOUND if name != "OpenNtmsSession"]
 
 
@@ -456,7 +500,8 @@ def sound_call(w: World, name: str) -> Callable[[], Any]:
     if name == "OpenNtmsSession":
         return partial(_open_and_close, *SOUND[name](w))
     handle = w.new_handle() if name == "CloseNtmsSession" else w.h
-    return partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
+    call = partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
+    return partial(w.at_work, call) if name in WAITING else call
 
 
 def _open_and_close(*arguments: Any) -> Any:
@@ -525,55 +570,9 @@ class Worlds:
         return self._stopped
 
 
-class StoppedServer:
-    """Handles and an object of a catalogue whose server was stopped."""
-
-    def __init__(self) -> None:
-        self._server = Postgresql()
-        self.url = self._server.database()
-        opened = [ntmsapi.OpenNtmsSession(self.url, caller=ADMINISTRATOR) for _ in range(2)]
-        assert [code for code, _ in opened] == [0, 0]
-        self.h, self.closing = (handle for _, handle in opened)
-        _, ids, _ = ntmsapi.EnumerateNtmsObject(self.h, None, NTMS_MEDIA_POOL)
-        self.pool = ids[0]
-        assert ntmsapi.SetNtmsObjectAttribute(self.h, self.pool, NTMS_MEDIA_POOL, "note", b"x") == 0
-        self._server.stop()
-
-    def close(self) -> None:
-        ntmsapi.CloseNtmsSession(self.h)
-
-
-def run_script(*arguments: str, code: str | None = None) -> str:
-    """Run Python in a process of its own with the tests' modules at hand, and return what it printed."""
-    command = [sys.executable, *(["-c", code] if code else []), *arguments]
-    environment = {"PYTHONPATH": str(TESTS), "PATH": "/usr/bin:/bin"}
-    child = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=TESTS.parent)
-    assert child.returncode == 0, child.stderr
-    return child.stdout
-
-
-@contextlib.contextmanager
-def being_upgraded(url: str) -> Iterator[None]:
-    """Have another process hold the upgrade mark of a catalogue."""
-    script = (
-        "import sys; from rsm import db, place\n"
-        "with db.acquire(place.parse_url(sys.argv[1])).upgrading():\n"
-        "    print('held', flush=True); sys.stdin.readline()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS.parent
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stdout.readline() == "held\n"
-        try:
-            yield
-        finally:
-            child.communicate("done\n", timeout=30)
-
-
 def _exhaust_memory(url: str) -> None:
     """As a script: prepare one sound call of every function, forbid SQLite another byte, and call them all."""
+    worker.attach = lambda database: None  # no work in the background
     world = World(None, url, "2003")
     calls = {name: sound_call(world, name) for name in SOUND}
     before = everything(url)

@@ -19,6 +19,7 @@ from ntmsapi.pairs_world import (
     OWNER_AND_DACL,
     SOUND,
     TESTS,
+    WAITING,
     WITH_HANDLE,
     World,
     Worlds,
@@ -30,8 +31,8 @@ from ntmsapi.pairs_world import (
 )
 
 import rsm
-from rsm import ntmsapi
-from rsm.constants import NULL_GUID, ErrorCode
+from rsm import ntmsapi, worker
+from rsm.constants import INFINITE, NTMS_DISMOUNT_IMMEDIATE, NULL_GUID, ErrorCode
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.ntmsapi import NTMS_OBJECTINFORMATION
 from rsm.security import AccessRights, Ace, Caller, SecurityDescriptor
@@ -39,7 +40,7 @@ from rsm.services import access
 
 BACKENDS = ("sqlite", "postgresql")
 LONE, LONG = "a\ud800", "x" * 100_000
-OPTIONAL_SIZES = {"lpdwListSize", "lpdwBufSize", "lpAttributeSize", "nLength", "AttributeSize"}
+OPTIONAL_SIZES = {"lpdwListSize", "lpdwBufSize", "lpAttributeSize", "nLength", "AttributeSize", "numberOfBytes"}
 
 # What is wrong for an argument of each sort, beside what the sort's own test adds.
 NO_GUID: list[Any] = [5, 0, True, 1.5, "text", "", str(NULL_GUID), NULL_GUID.bytes, b"", object(), [], {}, (NULL_GUID,)]
@@ -55,17 +56,62 @@ GUID_OF: dict[str, dict[str, Kind]] = {
     "lpMediaTypeId": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_TYPE),
     "lpMediaType": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_TYPE),
     "lpLibId": dict.fromkeys(FUNCTIONS, Kind.NTMS_LIBRARY),
-    "lpMediaId": dict.fromkeys(FUNCTIONS, Kind.NTMS_PHYSICAL_MEDIA),
+    "lpLibraryId": dict.fromkeys(FUNCTIONS, Kind.NTMS_LIBRARY),
+    "lpDriveId": dict.fromkeys(("DeleteNtmsDrive", "DismountNtmsDrive"), Kind.NTMS_DRIVE),
+    "lpSlotId": dict.fromkeys(FUNCTIONS, Kind.NTMS_STORAGESLOT),
+    "lpMediaPool": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_POOL),
+    "lpPartition": dict.fromkeys(FUNCTIONS, Kind.NTMS_PARTITION),
+    "lpMediaId": dict.fromkeys(
+        ("ChangeNtmsMediaType", "DeleteNtmsMedia", "MoveToNtmsMediaPool"), Kind.NTMS_PHYSICAL_MEDIA
+    )
+    | dict.fromkeys(("DeallocateNtmsMedia", "SetNtmsMediaComplete", "UpdateNtmsOmidInfo"), Kind.NTMS_LOGICAL_MEDIA)
+    | {"DecommissionNtmsMedia": Kind.NTMS_PARTITION},
+    "lpMediaId1": dict.fromkeys(FUNCTIONS, Kind.NTMS_LOGICAL_MEDIA),
+    "lpMediaId2": dict.fromkeys(FUNCTIONS, Kind.NTMS_LOGICAL_MEDIA),
     "lpPoolId": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_POOL),
+    "lpRequestId": dict.fromkeys(
+        ("CancelNtmsLibraryRequest", "GetNtmsRequestOrder", "SetNtmsRequestOrder"), Kind.NTMS_LIBREQUEST
+    )
+    | dict.fromkeys(
+        ("CancelNtmsOperatorRequest", "SatisfyNtmsOperatorRequest", "WaitForNtmsOperatorRequest"), Kind.NTMS_OPREQUEST
+    ),
     "lpObjectId": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_POOL)
     | dict.fromkeys(("EnableNtmsObject", "DisableNtmsObject"), Kind.NTMS_PHYSICAL_MEDIA),
 }
-MAY_BE_NONE = {"lpMediaType", "lpSecurityAttributes", "lpContainerId", "lpServer", "lpApplication", *OPTIONAL_SIZES}
+MAY_BE_NONE = {
+    *("lpMediaType", "lpSecurityAttributes", "lpContainerId", "lpServer", "lpApplication", *OPTIONAL_SIZES),
+    *("lpPartition", "lpMessage", "lpArg1Id", "lpArg2Id", "lpMountInformation", "dwCount"),
+}
+# Arguments that only one call has, or that it alone takes so, beside those that the names tell.
+OF_ONE = {("AllocateNtmsMedia", "lpMediaId"), ("MountNtmsMedia", "lpDriveId")}
+DEFAULTED = {"dwOptions", "dwTimeout", "dwCount", "dwPriority"}
+NO_ARRAY: list[Any] = ["x", b"x", 5, 1.5, object(), {}, NULL_GUID, [None], ["text"], [5], [b"x" * 16]]
+LOADABLE = (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_PARTITION)
+WRONG_MOUNT = ntmsapi.NTMS_MOUNT_INFORMATION(dwSize=15)
+
+
+def wrong_of_one_call(w: World, function: str, name: str) -> list[Any] | None:
+    """Return the values that an argument must not have in this call, None where its name tells."""
+    if (function, name) in OF_ONE:
+        return NO_GUID if function == "AllocateNtmsMedia" else ["x", b"x", 5, 1.5, object(), {}, NULL_GUID]
+    if function in ("DismountNtmsMedia", "MountNtmsMedia") and name == "lpMediaId":
+        arrays = [[one] for kind, one in w.one_of_each().items() if kind not in LOADABLE]
+        return [None, *NO_ARRAY, [], (), [NULL_GUID], [uuid.uuid4()], *arrays]
+    if name == "dwOptions" and function in ("AllocateNtmsMedia", "MountNtmsMedia"):
+        return [None, *NO_NUMBER, 64, 0x80000000, 0xFFFFFFFF, *([2, 3, 6, 7] if function[0] == "A" else [])]
+    if name == "dwCount":
+        return [*NO_NUMBER, 1000, *([] if function == "DeleteNtmsRequests" else [0])]
+    if function == "DeleteNtmsRequests" and name == "lpRequestId":
+        return [None, *NO_ARRAY]
+    return None
 
 
 def wrong_values(w: World, function: str, name: str) -> list[Any]:
     """Return values that an argument must not have."""
     absent = [] if name in MAY_BE_NONE else [None]
+    of_one = wrong_of_one_call(w, function, name)
+    if of_one is not None:
+        return of_one
     if name in GUID_OF:
         others = [one for kind, one in w.one_of_each().items() if kind is not GUID_OF[name][function]]
         return [*absent, *NO_GUID, NULL_GUID, uuid.uuid4(), *others]
@@ -73,27 +119,28 @@ def wrong_values(w: World, function: str, name: str) -> list[Any]:
         "lpContainerId": [*NO_GUID, NULL_GUID, uuid.uuid4(), w.lto8, w.computer],
         "lpServer": [*NO_TEXT, LONG, LONE, "a\0b", "a b", "ftp://x/y"],
         "lpApplication": [*NO_TEXT, LONG, LONE, "a\0b", "a\x1fb"],
+        "lpMessage": [*NO_TEXT, LONG, LONE, "a\0b", "x" * 256],
+        "lpArg1Id": [*NO_GUID, NULL_GUID, uuid.uuid4(), w.lto8, w.operator_request],
+        "lpArg2Id": [*NO_GUID, NULL_GUID, uuid.uuid4(), w.lto8, w.operator_request],
         "lpPoolName": [*NO_TEXT, *BAD_TEXT, "\\", "a\\\\b", "\\a\\", "\\a" * 300],
         "lpAttributeName": [*NO_TEXT, *BAD_TEXT, "n" * 32],
         "lpAttributeData": [*NO_BYTES, bytes(2**16)],
+        "lpBuffer": [*NO_STRUCTURE, 5, b"", ntmsapi.NTMS_FILESYSTEM_INFO(), bytearray(5)],
+        "lpMountInformation": [*NO_STRUCTURE, 5, WRONG_MOUNT],
         "lpSecurityAttributes": NO_DESCRIPTOR,
         "lpSecurityDescriptor": NO_DESCRIPTOR,
         "lpInfo": [*NO_STRUCTURE, NTMS_OBJECTINFORMATION(), ntmsapi.NTMS_I1_OBJECTINFORMATION(dwType=12)],
         "lpMedia": [*NO_STRUCTURE, 5, NTMS_OBJECTINFORMATION(), NTMS_OBJECTINFORMATION(dwType=14)],
-        "lpList": [
-            "x",
-            5,
-            (),
-            [],
-            [None],
-            ["x"],
-            {},
-            [w.side_structure(), w.side_structure()],
-            [w.medium_structure(w.root)],
-        ],
+        "lpList": ["x", 5, (), [], [None], ["x"], {}, [w.side_structure()] * 2, [w.medium_structure(w.root)]],
         "dwType": [*NO_NUMBER, 0, 1, 18, 19, 20, 0xFFFFFFFF],
         "dwAction": [*NO_NUMBER, 0, 4, 0x80000000, 0xFFFFFFFF],
+        "dwOption": [*NO_NUMBER, 3, 4, 0x80000000, 0xFFFFFFFF],
         "dwOptions": [*NO_NUMBER, 4, 0x80000000, 0xFFFFFFFF],
+        "dwOrderNumber": [*NO_NUMBER, 0],
+        "dwPriority": ["1", b"1", 1.5, float("nan"), -16, 16, 2**32, -(2**31), object(), [], NULL_GUID],
+        "dwRequest": [*NO_NUMBER, 0, 1, 2, 3, 4, 6, 0xFFFFFFFF],
+        "labelType": [*NO_NUMBER, 0, 1, 3, 0xFFFFFFFF],
+        "numberOfBytes": [*NO_NUMBER, 0, 643, 645],
         "SecurityInformation": [*NO_NUMBER, 0, 16, 0x80000000, 0xFFFFFFFF],
         "RequestedInformation": [*NO_NUMBER, 0, 16, 0x80000000, 0xFFFFFFFF],
     }
@@ -293,11 +340,12 @@ def test_arguments_are_those_of_the_header(function: str) -> None:
     expected = [one for one in ins if one not in sizes] + sizes
     real = [one for one in parameters(function).values() if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert [one.name for one in real] == [one["name"] for one in expected]
-    optional = {one["name"] for one in expected if one in sizes or not one["required"]} | {"dwOptions"}
+    optional = {one["name"] for one in expected if one in sizes or not one["required"]} | DEFAULTED
+    optional |= {name for call, name in OF_ONE if call == function}
     last_required = max((n for n, one in enumerate(expected) if one["name"] not in optional), default=-1)
     for position, one in enumerate(real):
         assert (one.default is one.empty) == (position <= last_required)
-        assert one.default in (one.empty, None, 0)
+        assert one.default in (one.empty, None, 0, INFINITE, NTMS_DISMOUNT_IMMEDIATE)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -305,7 +353,8 @@ def test_arguments_are_those_of_the_header(function: str) -> None:
 def test_every_argument_by_keyword(function: str, backend: str, worlds: Worlds) -> None:
     w = worlds.shared(backend)
     with w.undo:
-        result = getattr(ntmsapi, function)(hSession=w.new_handle(), **arguments_of(w, function))
+        call = partial(getattr(ntmsapi, function), hSession=w.new_handle(), **arguments_of(w, function))
+        result = w.at_work(call) if function in WAITING else call()
         outs = [one for one in FUNCTIONS[function]["params"] if one["dir"] != "in"]
         assert first(result) == 0
         if outs and function not in ("GetNtmsObjectInformation",):
@@ -404,6 +453,7 @@ def test_handle_carried_over_a_fork(backend: str, worlds: Worlds) -> None:
 
 def _fork(url: str) -> None:
     """As a script: open a handle, fork, make every call with it in the child, then again in the parent."""
+    worker.attach = lambda database: None  # no work in the background
     w = World(None, url, "2003")
     calls: dict[str, Callable[[], Any]] = {name: sound_call(w, name) for name in SOUND}
     carried = {name: partial(getattr(ntmsapi, name), w.h, *SOUND[name](w)) for name in WITH_HANDLE}

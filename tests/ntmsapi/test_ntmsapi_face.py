@@ -579,8 +579,9 @@ def test_everything_of_the_header_is_there() -> None:
 
 
 def test_every_call_of_this_stage_is_there() -> None:
-    from rsm.ntmsapi import functions
+    from rsm.ntmsapi import allocation, functions, library, mounting, operators
 
-    assert sorted(functions.__all__) == sorted(FUNCTIONS)
-    assert len(FUNCTIONS) == 20
+    modules = (allocation, functions, library, mounting, operators)
+    assert sorted(name for module in modules for name in module.__all__) == sorted(FUNCTIONS)
+    assert len(FUNCTIONS) == 41
     assert all(callable(getattr(ntmsapi, name)) and getattr(ntmsapi, name).__doc__ for name in FUNCTIONS)

@@ -6,6 +6,7 @@ nothing, and can be made again.
 
 import itertools
 import json
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import builders
 import pytest
 from conftest import Postgresql
+from ntmsapi.pairs_operators import subjects
 from ntmsapi.pairs_world import ALICE, FUNCTIONS, OWNER_AND_DACL, RIGHT, TESTS, World, Worlds, first
 
 from rsm import ntmsapi
@@ -20,9 +22,15 @@ from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
+    NTMS_DISMOUNT_IMMEDIATE,
+    NTMS_INVENTORY_STOP,
+    NTMS_LIBREQUEST,
+    NTMS_MOUNT_WRITE,
+    NTMS_OMID_TYPE_FILESYSTEM_INFO,
     OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
     ErrorCode,
+    NtmsOpreqCommand,
 )
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
@@ -83,6 +91,10 @@ def subject(w: World, function: str) -> tuple[tuple[Any, ...], dict[str, Guard]]
         guards["pool 2"] = (POOL, other)
     elif function == "DisableNtmsObject":
         w.session.objects.disable(Kind.NTMS_DRIVE, library.drives[0])
+    elif function == "DeleteNtmsLibrary":
+        guards["library"] = (LIBRARY, w.offline)
+    elif function == "SwapNtmsMedia":
+        guards["pool 2"] = (POOL, other)
     drive = (Kind.NTMS_DRIVE, library.drives[0])
     arguments: dict[str, tuple[Any, ...]] = {
         "OpenNtmsSession": (w.url,),
@@ -111,14 +123,50 @@ def subject(w: World, function: str) -> tuple[tuple[Any, ...], dict[str, Guard]]
             SecurityDescriptor(dacl=(Ace(True, "everyone", RIGHT["U"]),)),
         ),
     }
-    return arguments[function], guards
+    if function in arguments:
+        return arguments[function], guards
+    return work(w, function, library, medium, other), guards
+
+
+def work(
+    w: World, function: str, library: builders.BuiltLibrary, medium: uuid.UUID, other: uuid.UUID
+) -> tuple[Any, ...]:
+    """Return the arguments of the calls about allocating, library work and operators, on an allocated cartridge."""
+    side = w.session.media.sides(medium)[0]
+    drive = library.drives[0]
+    if function in ("DeallocateNtmsMedia", "SetNtmsMediaComplete"):
+        builders.add_mount(w.url, side.id, drive)
+    elif function in ("MountNtmsMedia", "DismountNtmsMedia"):
+        builders.put_online(w.url, medium, library)
+    held = side.logical_medium
+    file_system = ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)
+    arguments: dict[str, tuple[Any, ...]] = {
+        "AllocateNtmsMedia": (side.pool, uuid.uuid4(), None, 0, 0),
+        "DeallocateNtmsMedia": (held,),
+        "DecommissionNtmsMedia": (side.id,),
+        "DeleteNtmsDrive": (drive,),
+        "DeleteNtmsLibrary": (w.offline,),
+        "DeleteNtmsRequests": ([uuid.uuid4()], NTMS_LIBREQUEST),
+        "DismountNtmsDrive": (drive,),
+        "DismountNtmsMedia": ([held],),
+        "GetNtmsRequestOrder": (library.requests[0],),
+        "IdentifyNtmsSlot": (library.slots[0], NTMS_DISMOUNT_IMMEDIATE),
+        "InventoryNtmsLibrary": (library.id, NTMS_INVENTORY_STOP),
+        "MountNtmsMedia": ([held], None, None, int(NTMS_MOUNT_WRITE), 0, 0),
+        "SetNtmsMediaComplete": (held,),
+        "SetNtmsRequestOrder": (library.requests[0], 5),
+        "SwapNtmsMedia": (held, w.held(other)),
+        "UpdateNtmsOmidInfo": (held, NTMS_OMID_TYPE_FILESYSTEM_INFO, file_system),
+        "WaitForNtmsOperatorRequest": (w.asked(satisfied=True),),
+    }
+    return arguments[function]
 
 
 def needs(function: str, era: str, kind: Kind = POOL) -> dict[str, AccessRights]:
     """Return the right that the facts name for each guard."""
     facts = FACTS["functions"][function][era]
     needed = {scope: RIGHT[facts[scope]] for scope in ("pool", "library", "computer") if scope in facts}
-    if function == "MoveToNtmsMediaPool":
+    if function in ("MoveToNtmsMediaPool", "SwapNtmsMedia"):
         needed["pool 2"] = needed["pool"]
     by_type = facts.get("by_object_type")
     right = by_type.get(kind.name) if isinstance(by_type, dict) else facts.get("exceptions", {}).get(kind.name, by_type)
@@ -177,9 +225,13 @@ def holdings(right: AccessRights, era: str) -> Iterator[tuple[str, Caller, Seque
         yield f"{caller} owner", caller, [], "administrators", era == "2003" or owners
 
 
+FOR_ADMINISTRATORS = [name for name, facts in FACTS["functions"].items() if "administrator" in facts["2003"]]
+BY_LISTS = [name for name in FACTS["functions"] if name not in (*FOR_ADMINISTRATORS, "SubmitNtmsOperatorRequest")]
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("era", ERAS)
-@pytest.mark.parametrize("function", FACTS["functions"])
+@pytest.mark.parametrize("function", BY_LISTS)
 def test_every_way_of_holding_a_right(function: str, era: str, backend: str, worlds: Worlds) -> None:
     w = worlds.shared(backend, era)
     with w.undo:
@@ -201,6 +253,49 @@ def test_every_way_of_holding_a_right(function: str, era: str, backend: str, wor
             give(w, guard, *[Ace(True, ALICE.user, needed[scope])] if scope in needed else [])
         if function != "CloseNtmsSession":
             assert is_allowed(call(w, function, ALICE, arguments))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("command", list(NtmsOpreqCommand)[1:], ids=lambda command: command.name)
+def test_every_way_of_holding_the_right_to_ask(
+    command: NtmsOpreqCommand, era: str, backend: str, worlds: Worlds
+) -> None:
+    """Each kind of operator request wants its own right on its own guard, in the 2000 era none."""
+    facts = FACTS["functions"]["SubmitNtmsOperatorRequest"][era]
+    w = worlds.shared(backend, era)
+    with w.undo:
+        for caller in (ALICE, OPERATOR, *ADMINISTRATORS):
+            w.handle(caller)
+        arguments, guard, _ = next(one for one in subjects(w) if one[0][0] == command)
+        ((scope, letter),) = facts["by_request"][command.name].items() if facts else (("", "U"),)
+        w.protect(*guard)
+        wrong = []
+        for name, caller, aces, owner, held in holdings(RIGHT[letter], era):
+            give(w, guard, *aces, owner=owner)
+            if is_allowed(call(w, "SubmitNtmsOperatorRequest", caller, arguments)) != (held or not facts):
+                wrong.append((scope, name, held))
+        assert wrong == []
+        assert not facts or guard[0] is {"pool": POOL, "library": LIBRARY, "computer": COMPUTER}[scope]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("function", FOR_ADMINISTRATORS)
+def test_what_no_list_can_grant_or_deny(function: str, era: str, backend: str, worlds: Worlds) -> None:
+    w = worlds.shared(backend, era)
+    with w.undo:
+        library = w.library()
+        request = library.requests[0] if function == "CancelNtmsLibraryRequest" else w.asked(satisfied=True)
+        for caller in (ALICE, OPERATOR, *ADMINISTRATORS):
+            w.handle(caller)
+        for allow in (True, False):
+            for guard in ((LIBRARY, library.id), (COMPUTER, w.computer)):
+                w.protect(*guard, Ace(allow, "everyone", ALL_RIGHTS), owner=ALICE.user)
+            for caller in (ALICE, OPERATOR):
+                assert not is_allowed(call(w, function, caller, (request,)))
+            for caller in ADMINISTRATORS:
+                assert is_allowed(call(w, function, caller, (request,)))
 
 
 def test_facts_are_about_the_calls_there_are() -> None:
@@ -319,6 +414,16 @@ def test_blank_media_are_drawn_and_given_back_with_use_of_the_free_pool(backend:
         assert ntmsapi.MoveToNtmsMediaPool(w.handle(ALICE), medium, mine) == 0
         assert ntmsapi.MoveToNtmsMediaPool(w.handle(ALICE), medium, free) == 0
         assert ntmsapi.MoveToNtmsMediaPool(w.h, w.medium_in("Free"), free) == ErrorCode.ERROR_INVALID_MEDIA_POOL
+        media_type, free = w.new_type()
+        drawing = w.session.pools.create(
+            w.path(), media_type=media_type, allocate_from_free=True, deallocate_to_free=True
+        ).id
+        w.protect(POOL, drawing, Ace(True, ALICE.user, RIGHT["C"]))
+        w.protect(POOL, free, Ace(True, "everyone", RIGHT["U"]))
+        w.online(free)
+        code, held, source = ntmsapi.AllocateNtmsMedia(w.handle(ALICE), drawing)
+        assert (code, source) == (0, free)
+        assert ntmsapi.DeallocateNtmsMedia(w.handle(ALICE), held) == 0
 
 
 # The descriptor of a new pool, and owners
