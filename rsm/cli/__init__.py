@@ -28,4 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "rsm: the command line needs typer and rich: pip install 'removable-storage-manager[cli]'", file=sys.stderr
         )
         return 2
+    except KeyboardInterrupt:  # while the modules are read nothing was begun
+        return 130
     return run_command(sys.argv[1:] if argv is None else argv)

@@ -15,7 +15,22 @@ import typer
 from typer.main import get_command
 
 import rsm
-from rsm.cli import acl, database, demo, media, media_type, pool, view, virtual
+from rsm.cli import (
+    acl,
+    database,
+    demo,
+    drive,
+    events,
+    library,
+    media_type,
+    mounting,
+    operator_request,
+    pool,
+    request,
+    view,
+    virtual,
+    worker,
+)
 from rsm.cli.output import Form, Output, OutputLost, discard_output, flush_output, prepare_streams
 from rsm.cli.run import DatabaseOption, JsonOption, PlainOption, Settings, add_verb, example_text
 
@@ -59,14 +74,20 @@ def take_settings(
 
 for _name, _noun in (
     ("pool", pool.noun),
-    ("media", media.noun),
+    ("media", mounting.noun),
+    ("library", library.noun),
+    ("drive", drive.noun),
     ("type", media_type.noun),
+    ("request", request.noun),
+    ("operator", operator_request.noun),
     ("acl", acl.noun),
     ("db", database.noun),
     ("virtual", virtual.noun),
+    ("events", events.noun),
 ):
     application.add_typer(_noun, name=_name)
 add_verb(application, "view", epilog=view.EXAMPLES)(view.view_objects)
+add_verb(application, "worker", epilog=worker.EXAMPLES)(worker.run_worker)
 add_verb(application, "demo", epilog=demo.EXAMPLES)(demo.run_demo)
 
 

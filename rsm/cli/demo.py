@@ -1,28 +1,52 @@
-"""`rsm demo`: the life of a pool from its making to its end, in a catalogue of its own that goes away afterwards.
+"""`rsm demo`: a directory is backed up to a virtual library, restored and compared, in a catalogue of its own.
 
-`live_pool_life` is what a program that embeds RSM would write; the rest tells it on the screen. It expects each result
-and notices any other.
+The backup itself is `rsm.cli.demo_backup`, which is what a program that embeds RSM would copy. This module makes what
+it needs, tells each step on the screen, expects each result and notices any other. All of it goes away afterwards.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import shutil
+import stat
+import sys
+import sysconfig
+import tarfile
 import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 import rsm
 from rsm import schema
+from rsm.cli.demo_backup import BLOCK_BYTES, Backup, back_up, restore, walk_tree
 from rsm.cli.output import Column, Form, Output
-from rsm.cli.pool import pool_columns
-from rsm.cli.run import Names, Run, example_text
+from rsm.cli.run import Run, example_text
+from rsm.libraries import virtual_make
+from rsm.libraries.base import error_from_os
 
-EXAMPLES = example_text("rsm demo", "rsm demo --directory /srv/scratch --keep")
+T = TypeVar("T")
 
-_AVAILABLE = rsm.NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE
+EXAMPLES = example_text("rsm demo", "rsm demo --source /usr/share/doc", "rsm demo --directory /srv/scratch --keep")
+
+MEDIA_TYPE = "LTO-8"
+FREE_POOL = rf"\Free\{MEDIA_TYPE}"
+POOL = r"\Demo\Nightly"
+CARTRIDGES, CARTRIDGES_EXPECTED = 6, 3
+# Of the standard library: what is installed beside it, its tests, and what any running Python may write into it.
+_NOT_OF_THE_LIBRARY = ("site-packages", "dist-packages", "test", "__pycache__")
+_SMALLEST_CAPACITY_BYTES = 2048  # a free label has room
+_ROOM_FOR_CATALOGUE_BYTES = 32_000_000
+_PATIENCE_SECONDS = 300.0
+_DIFFERENCES_SHOWN = 5
+
+
+# --- telling --------------------------------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,17 +58,41 @@ class Step:
     expected: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Phase:
+    """One line of the summary: how much a part of the story moved, and how long it took."""
+
+    phase: str
+    cartridges: int | None
+    bytes: int | None
+    seconds: float
+    mb_per_second: float | None
+    robot_moves: int
+
+
+PHASE_COLUMNS: list[Column[Phase]] = [
+    Column("Phase", lambda phase: phase.phase),
+    Column("Cartridges", lambda phase: phase.cartridges),
+    Column("Bytes", lambda phase: None if phase.bytes is None else f"{phase.bytes:,}"),
+    Column("Seconds", lambda phase: f"{phase.seconds:.2f}"),
+    Column("MB/s", lambda phase: None if phase.mb_per_second is None else f"{phase.mb_per_second:.1f}"),
+    Column("Robot moves", lambda phase: phase.robot_moves),
+]
+
+
 class Story:
     """Tells the steps as they happen and remembers them."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
         self.steps: list[Step] = []
+        self.phases: list[Phase] = []
 
     def tell(self, step: str, result: str, *, expected: bool = True) -> None:
         """Tell one step."""
         self.steps.append(Step(step, result, expected))
         mark = "ok " if expected else "BAD"
+        self.output.print_progress("")
         self.output.print_text(f"{mark} {step}: {result}", style="" if expected else "bold red")
 
     @property
@@ -53,110 +101,402 @@ class Story:
         return all(step.expected for step in self.steps)
 
 
+class Progress:
+    """Draws on a terminal how far a part of the story is, and what it waits for."""
+
+    def __init__(self, output: Output, title: str, total_bytes: int) -> None:
+        self._output, self._title, self._total_bytes = output, title, max(1, total_bytes)
+        self._done_bytes, self._begun, self._drawn = 0, time.monotonic(), 0.0
+
+    def add(self, count: int) -> None:
+        """Take note of bytes that were moved."""
+        self._done_bytes += count
+        now = time.monotonic()
+        if now - self._drawn >= 0.1:
+            self._drawn = now
+            part = min(1.0, self._done_bytes / self._total_bytes)
+            rate = self._done_bytes / 1e6 / max(now - self._begun, 1e-6)
+            bar = "#" * round(30 * part)
+            self._output.print_progress(f"{self._title} [{bar:.<30}] {part:4.0%}  {rate:,.0f} MB/s")
+
+    def wait(self, waiting: rsm.Waiting) -> None:
+        """Show what is waited for, and end a wait for somebody who will not come."""
+        if waiting.reason is rsm.WaitReason.OPERATOR:
+            raise rsm.MediaUnavailableError(
+                f"the {CARTRIDGES} cartridges are full: the source has grown since it was measured"
+            )
+        if waiting.seconds > _PATIENCE_SECONDS:
+            raise rsm.TimeoutError(f"nothing happened for {waiting.seconds:.0f} seconds: {waiting.text}")
+        self._output.print_progress(f"{self._title}: {waiting.text}")
+
+
+# --- the source -----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measure:
+    """How large a directory is: entries, the bytes of a tar stream of it, and those that a copy takes on a disk."""
+
+    entries: int
+    stream_bytes: int
+    disk_bytes: int
+
+
+def measure_tree(source: Path, without: Collection[str]) -> Measure:
+    """Look how large a directory is, nearly.
+
+    Raises:
+        rsm.AccessDeniedError: it cannot be listed.
+    """
+    entries, stream_bytes, disk_bytes = 0, 2 * tarfile.BLOCKSIZE, 0
+    seen: set[tuple[int, int]] = set()
+    left_out: list[tuple[str, str]] = []
+    for name in walk_tree(source, without, left_out):
+        try:
+            status = os.lstat(source / name)
+        except OSError:
+            continue  # the backup will say so
+        held = status.st_size if stat.S_ISREG(status.st_mode) else 0
+        if held and status.st_nlink > 1:
+            held = 0 if (status.st_dev, status.st_ino) in seen else held
+            seen.add((status.st_dev, status.st_ino))
+        entries += 1
+        stream_bytes += tarfile.BLOCKSIZE + _rounded(held, tarfile.BLOCKSIZE)
+        if not name.isascii() or len(name) > tarfile.LENGTH_NAME:
+            stream_bytes += tarfile.BLOCKSIZE + _rounded(len(os.fsencode(name)) + 16, tarfile.BLOCKSIZE)
+        disk_bytes += _rounded(held, 4096) + (4096 if not held else 0)
+    if entries == 0:
+        reason = left_out[0][1] if left_out else "it went away"
+        raise rsm.AccessDeniedError(f"{source} cannot be listed: {reason}")
+    return Measure(entries, _rounded(stream_bytes, tarfile.RECORDSIZE), disk_bytes)
+
+
+def _rounded(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+def compare_trees(
+    source: Path, restored: Path, without: Collection[str], left_out: Collection[str], on_bytes: Callable[[int], None]
+) -> list[str]:
+    """Return how a directory and its restored copy differ, a sentence each: names, kinds, modes, links, contents."""
+    wanted = set(walk_tree(source, without, [])) - set(left_out)
+    found = set(walk_tree(restored, (), []))
+    differences = [f"{name} is missing" for name in sorted(wanted - found)]
+    differences += [f"{name} is there and was not" for name in sorted(found - wanted)]
+    for name in sorted(wanted & found):
+        try:
+            difference = _difference(source / name, restored / name, on_bytes)
+        except OSError as error:
+            difference = error.strerror
+        if difference is not None:
+            differences.append(f"{name}: {difference}")
+    return differences
+
+
+def _difference(original: Path, copy: Path, on_bytes: Callable[[int], None]) -> str | None:
+    first, second = os.lstat(original), os.lstat(copy)
+    if stat.S_IFMT(first.st_mode) != stat.S_IFMT(second.st_mode):
+        return "it is of another kind"
+    if stat.S_ISLNK(first.st_mode):
+        return None if os.readlink(original) == os.readlink(copy) else "the link leads elsewhere"
+    if first.st_mode & 0o777 != second.st_mode & 0o777:
+        return f"its mode is {second.st_mode & 0o777:o}, not {first.st_mode & 0o777:o}"
+    if not stat.S_ISREG(first.st_mode):
+        return None
+    if first.st_size != second.st_size:
+        return f"it has {second.st_size:,} bytes, not {first.st_size:,}"
+    with open(original, "rb", buffering=0) as one, open(copy, "rb", buffering=0) as other:
+        while block := one.read(BLOCK_BYTES):
+            if block != other.read(len(block)):
+                return "its content is not the same"
+            on_bytes(len(block))
+    return None
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
 def run_demo(
     run: Run,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source",
+            metavar="DIR",
+            help="What is backed up; else the standard library of Python.",
+            exists=True,
+            file_okay=False,
+        ),
+    ] = None,
     directory: Annotated[
         Path | None,
         typer.Option(
             "--directory", metavar="DIR", help="Where its own directory is made.", exists=True, file_okay=False
         ),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the catalogue there to look at.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave catalogue, library and copy there to look at.")] = False,
 ) -> None:
-    """Live through the life of a pool in a catalogue made for it: make, fill, refuse, empty, delete, check."""
+    """Back a directory up to the cartridges of a virtual library, restore it and compare it byte for byte."""
     if run.settings.database is not None:
         raise typer.BadParameter("the demonstration makes its own catalogue: give --directory, not --database")
+    chosen = Path(sysconfig.get_path("stdlib")) if source is None else source
+    if not chosen.is_dir():
+        raise typer.BadParameter(f"there is no standard library in {chosen}: give --source")
+    above = Path(tempfile.gettempdir()) if directory is None else directory
+    if above.resolve().is_relative_to(chosen.resolve()):
+        raise typer.BadParameter(f"{above} lies in what is to be backed up: give another --directory")
     try:
-        place = Path(tempfile.mkdtemp(prefix="rsm-demo-", dir=directory))
+        place = Path(tempfile.mkdtemp(prefix="rsm-demo-", dir=above))
     except OSError as error:
         raise typer.BadParameter(f"no directory can be made for the demonstration: {error.strerror}") from error
     story = Story(run.output)
-    catalogue = place / "rsm.db"
     try:
-        live_pool_life(catalogue, story)
-        findings = schema.check(str(catalogue))
-        story.tell("check the catalogue", "; ".join(findings) or "it is sound", expected=not findings)
+        with _errors_named(place), _no_bytecode_written():
+            without = _NOT_OF_THE_LIBRARY if source is None else ()
+            Demonstration(story, place, chosen.resolve(), without).run()
     finally:
+        run.output.print_progress("")
         if not keep:
-            shutil.rmtree(place, ignore_errors=True)
+            remove_tree(place)
     _end(run.output, story, place if keep else None)
 
 
-def live_pool_life(catalogue: Path, story: Story) -> None:
-    """Make pools, put two cartridges on record, be refused, empty the pool and delete it."""
-    with rsm.connect(str(catalogue), application="demo") as session:
-        story.tell("make a catalogue", str(catalogue), expected=catalogue.is_file())
-        session.pools.create(r"\Demo", description="Holds the pools of the demonstration")
-        daily = session.pools.create(r"\Demo\Daily", media_type="LTO-8", allocate_from_free=True)
-        archive = session.pools.create(r"\Demo\Archive", media_type="LTO-8")
-        story.tell("make a pool of pools and two pools of media", f"{daily.path}, {archive.path}")
+@contextlib.contextmanager
+def _errors_named(place: Path) -> Iterator[None]:
+    """Turn what files and archives suffer into errors of RSM, which name the path."""
+    try:
+        yield
+    except rsm.RsmError:
+        raise
+    except OSError as error:
+        raise error_from_os(error, os.fsdecode(error.filename or place)) from error
+    except tarfile.TarError as error:
+        raise rsm.BadFormatError(f"what was read back is no archive that may be unpacked: {error}") from error
 
-        first, second = (
-            session.media.create(daily, [rsm.NewSide("MTF", label, state=_AVAILABLE)], barcode=barcode)
-            for barcode, label in (("DEMO01L8", b"demo-0001"), ("DEMO02L8", b"demo-0002"))
+
+@contextlib.contextmanager
+def _no_bytecode_written() -> Iterator[None]:
+    """Keep this process from adding to the source, which may hold the very modules that it imports."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def remove_tree(place: Path) -> None:
+    """Remove a directory, also where folders in it were restored as ones that nobody may write."""
+    for folder, folders, _ in os.walk(place):
+        for name in folders:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                with contextlib.suppress(OSError):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+# --- the story ------------------------------------------------------------------------------------------------------
+
+
+class Demonstration:
+    """The story, from an empty directory to a checked catalogue."""
+
+    def __init__(self, story: Story, place: Path, source: Path, without: Collection[str]) -> None:
+        self.story, self.place, self.source, self.without = story, place, source, without
+        self.catalogue = place / "rsm.db"
+        self.restored = place / "restored"
+        self.begun = time.monotonic()
+        self.last_event = 0
+
+    def run(self) -> None:
+        """Live through it."""
+        with rsm.connect(self.catalogue, application="demo") as session:
+            self.story.tell("make a catalogue", str(self.catalogue), expected=self.catalogue.is_file())
+            measure = measure_tree(self.source, self.without)
+            self.story.tell("measure the source", f"{self.source}: {measure.entries:,} entries")
+            library = self.make_library(session, measure)
+            self.make_pools(session)
+            backup = self.back_up(session, measure)
+            self.restore(session, backup)
+            self.compare(session, backup)
+            self.try_to_delete(session, POOL)
+            self.give_back(session, library, backup)
+            for path in (POOL, r"\Demo"):
+                session.pools.delete(path)
+                self.story.tell(f"delete {path}", "deleted")
+        findings = schema.check(str(self.catalogue))
+        self.story.tell("check the catalogue", "; ".join(findings) or "it is sound", expected=not findings)
+        self.add_total(backup)
+
+    def make_library(self, session: rsm.Session, measure: Measure) -> rsm.Library:
+        """Make a library whose cartridges hold a quarter of the source each, have it inventoried and labelled."""
+        capacity_bytes = max(_SMALLEST_CAPACITY_BYTES, measure.stream_bytes // 4)
+        self._check_room(CARTRIDGES * capacity_bytes + measure.disk_bytes + _ROOM_FOR_CATALOGUE_BYTES)
+        robot = virtual_make.create(self.place / "robot", CARTRIDGES + 2, 2, 1, MEDIA_TYPE, name="Robot")
+        for number in range(1, CARTRIDGES + 1):
+            virtual_make.add_cartridge(robot, f"DEMO{number:02}L8", capacity_bytes=capacity_bytes)
+        what = f"{robot}: 2 drives, {CARTRIDGES} blank cartridges of {capacity_bytes:,} bytes"
+        self.story.tell("make a virtual library", what)
+
+        with self._phase(session, "prepare"):
+            library = session.libraries.add("virtual", robot)
+            self._finish_requests(session, library, "inventory")
+            media = session.media.list(library=library)
+            pools = {session.pools.path(medium.pool) for medium in media}
+            found = len(media) == CARTRIDGES and pools == {rf"\Unrecognized\{MEDIA_TYPE}"}
+            told = f"{len(media)} cartridges found, in {', '.join(sorted(pools))}"
+            self.story.tell("put it on record and take its inventory", told, expected=found)
+            for medium in media:
+                session.media.move(medium, FREE_POOL)
+            self._finish_requests(session, library, "write free labels")
+        self._tell_free(session, "move the blank cartridges to the free pool")
+        return library
+
+    def _check_room(self, wanted_bytes: int) -> None:
+        free_bytes = shutil.disk_usage(self.place).free
+        if free_bytes < wanted_bytes:
+            raise rsm.DeviceNotAvailableError(
+                f"{self.place.parent} has no room: cartridges and copy can take {wanted_bytes:,} bytes, and"
+                f" {free_bytes:,} are free; give another --directory, or a smaller --source"
+            )
+
+    def make_pools(self, session: rsm.Session) -> None:
+        """Make the application's pool, with a policy for where its media come from and go to."""
+        pool = session.pools.create(
+            POOL,
+            parents=True,
+            media_type=MEDIA_TYPE,
+            allocate_from_free=True,
+            deallocate_to_free=True,
+            max_allocates=100,
         )
-        story.tell("put two cartridges on record", f"{first.name}, {second.name}")
-        _show_tree(session, story)
+        self.story.tell("make a pool", f"{pool.path}: takes media from {FREE_POOL}, gives them back, each 100 times")
 
+    def back_up(self, session: rsm.Session, measure: Measure) -> Backup:
+        """Back the source up, in blocks that are much smaller than a cartridge."""
+        unit = tarfile.BLOCKSIZE
+        block_bytes = min(BLOCK_BYTES, max(unit, measure.stream_bytes // 32 // unit * unit))
+        progress = Progress(self.story.output, "back up", measure.stream_bytes)
+        with self._phase(session, "back up") as moved:
+            backup = back_up(
+                session,
+                POOL,
+                self.source,
+                without=self.without,
+                block_bytes=block_bytes,
+                on_bytes=progress.add,
+                on_wait=progress.wait,
+            )
+            moved += [len(backup.volumes), sum(volume.bytes for volume in backup.volumes)]
+        names = ", ".join(volume.medium.name for volume in backup.volumes)
+        spans = len(backup.volumes) >= CARTRIDGES_EXPECTED
+        self.story.tell("back up", f"{moved[1]:,} bytes on {len(backup.volumes)} cartridges: {names}", expected=spans)
+        if backup.left_out:
+            first = "; ".join(f"{name}: {reason}" for name, reason in backup.left_out[:_DIFFERENCES_SHOWN])
+            more = len(backup.left_out) - _DIFFERENCES_SHOWN
+            self.story.tell("leave out", f"{first}; and {more} more" if more > 0 else first)
+        return backup
+
+    def restore(self, session: rsm.Session, backup: Backup) -> None:
+        """Restore it to a directory of its own."""
+        total_bytes = sum(volume.bytes for volume in backup.volumes)
+        progress = Progress(self.story.output, "restore", total_bytes)
+        with self._phase(session, "restore") as moved:
+            restore(session, backup.volumes, self.restored, on_bytes=progress.add, on_wait=progress.wait)
+            moved += [len(backup.volumes), total_bytes]
+        self.story.tell("restore", f"to {self.restored}, every cartridge as it was written")
+
+    def compare(self, session: rsm.Session, backup: Backup) -> None:
+        """Compare what was restored with the source."""
+        compared: list[int] = []
+        progress = Progress(self.story.output, "compare", sum(volume.bytes for volume in backup.volumes))
+
+        def add(count: int) -> None:
+            compared.append(count)
+            progress.add(count)
+
+        with self._phase(session, "compare") as moved:
+            left_out = {name for name, _ in backup.left_out}
+            differences = compare_trees(self.source, self.restored, self.without, left_out, add)
+            moved += [None, sum(compared)]
+        told = f"{sum(compared):,} bytes, names, modes and links are the same"
+        if differences:
+            told = f"{len(differences)} differences: {'; '.join(differences[:_DIFFERENCES_SHOWN])}"
+        self.story.tell("compare", told, expected=not differences)
+
+    def try_to_delete(self, session: rsm.Session, path: str) -> None:
+        """Be refused the deletion of a pool that holds media."""
         try:
-            session.pools.delete(daily)
+            session.pools.delete(path)
         except rsm.NotEmptyError as refusal:
-            still_there = session.pools.get(daily.id).physical_media == 2
-            story.tell(f"try to delete {daily.path}", _refusal_text(refusal), expected=still_there)
+            told = f"refused, {refusal.code.name} ({int(refusal.code)}): {refusal}"
+            self.story.tell(f"try to delete {path}", told)
         else:
-            story.tell(f"try to delete {daily.path}", "deleted, with media in it", expected=False)
+            self.story.tell(f"try to delete {path}", "deleted, with media in it", expected=False)
 
-        session.media.move(first, archive)
-        moved = session.media.get(first.id)
-        story.tell(f"move {first.name}", session.pools.path(moved.pool), expected=moved.pool == archive.id)
-        with session.because("no longer needed"):
-            session.media.delete(second)
-        left = session.media.list(pool=daily)
-        story.tell(f"forget {second.name}", f"{len(left)} media are left in {daily.path}", expected=not left)
+    def give_back(self, session: rsm.Session, library: rsm.Library, backup: Backup) -> None:
+        """Give the media back: they go to the free pool, and the robot labels them as free again."""
+        with self._phase(session, "give back") as moved:
+            with session.because("the demonstration is over"):
+                for volume in backup.volumes:
+                    session.media.deallocate(volume.medium)
+            self._finish_requests(session, library, "write free labels")
+            moved += [len(backup.volumes), None]
+        self._tell_free(session, "give the cartridges back")
 
-        session.pools.delete(daily)
-        gone = daily.id not in {pool.id for pool in session.pools.list(recursive=True)}
-        story.tell(f"delete {daily.path}", "deleted" if gone else "still there", expected=gone)
-        _show_events(session, story)
+    def add_total(self, backup: Backup) -> None:
+        """Add the last line of the summary."""
+        moves = sum(phase.robot_moves for phase in self.story.phases)
+        seconds = time.monotonic() - self.begun
+        self.story.phases.append(_phase("all", len(backup.volumes), None, seconds, moves))
+
+    def _tell_free(self, session: rsm.Session, step: str) -> None:
+        media = session.media.list(pool=FREE_POOL)
+        states = {side.state for medium in media for side in session.media.sides(medium)}
+        ready = len(media) == CARTRIDGES and states == {rsm.NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE}
+        told = f"{len(media)} cartridges in {FREE_POOL}, each with a free label that the robot wrote"
+        self.story.tell(step, told, expected=ready)
+
+    def _finish_requests(self, session: rsm.Session, library: rsm.Library, title: str) -> None:
+        progress = Progress(self.story.output, title, 0)
+        for request in session.requests.list(library, live=True):
+            session.requests.wait(request, on_wait=progress.wait)
+
+    @contextlib.contextmanager
+    def _phase(self, session: rsm.Session, name: str) -> Iterator[list[int | None]]:
+        """Measure a part of the story; the body appends its cartridges and bytes to what it is given."""
+        moved: list[int | None] = []
+        begun = time.monotonic()
+        yield moved
+        seconds = time.monotonic() - begun
+        cartridges, count = moved or (CARTRIDGES, None)
+        self.story.phases.append(_phase(name, cartridges, count, seconds, self._count_moves(session)))
+
+    def _count_moves(self, session: rsm.Session) -> int:
+        """Return how often the robot has moved a cartridge since it was last asked for."""
+        moves = 0
+        while page := session.events.list(after=self.last_event):
+            moves += sum(event.call == "move" for event in page)
+            self.last_event = page[-1].id
+        return moves
 
 
-def _refusal_text(refusal: rsm.RsmError) -> str:
-    return f"refused, {refusal.code.name} ({int(refusal.code)}): {refusal}"
-
-
-def _show_tree(session: rsm.Session, story: Story) -> None:
-    demo_pools = session.pools.list(r"\Demo", recursive=True)
-    if story.output.form is Form.PEOPLE:
-        story.output.show_list(demo_pools, pool_columns(Names(session)))
-    held = {pool.path: pool.physical_media for pool in demo_pools}
-    told = ", ".join(f"{path} holds {count}" for path, count in held.items())
-    story.tell("look at the tree", told, expected=held == {r"\Demo\Daily": 2, r"\Demo\Archive": 0})
-
-
-def _show_events(session: rsm.Session, story: Story) -> None:
-    events = [event for event in session.events.list() if event.session == session.id]
-    columns: list[Column[rsm.Event]] = [
-        Column("Call", lambda event: event.call),
-        Column("Changed", lambda event: event.kind),
-        Column("User", lambda event: event.user),
-        Column("Reason", lambda event: event.reason),
-    ]
-    if story.output.form is Form.PEOPLE:
-        story.output.show_list(events, columns)
-    calls = {event.call for event in events}
-    wanted = {"CreateNtmsMediaPool", "CreateNtmsMedia", "MoveToNtmsMediaPool", "DeleteNtmsMedia", "DeleteNtmsMediaPool"}
-    story.tell("read the event log", f"{len(events)} changes, each with its call", expected=wanted <= calls)
+def _phase(name: str, cartridges: int | None, count: int | None, seconds: float, moves: int) -> Phase:
+    rate = None if count is None else round(count / 1e6 / max(seconds, 1e-6), 1)
+    return Phase(name, cartridges, count, round(seconds, 3), rate, moves)
 
 
 def _end(output: Output, story: Story, place: Path | None) -> None:
+    kept = None if place is None else str(place)
     if output.form is Form.JSON:
-        output.print_document({"expected": story.as_expected, "directory": place and str(place), "steps": story.steps})
+        document = {"expected": story.as_expected, "directory": kept, "steps": story.steps, "summary": story.phases}
+        output.print_document(document)
     elif output.form is Form.PLAIN:
         output.print_fields([(step.step, step.result, step.expected) for step in story.steps])
-    else:
-        verdict = "all as expected" if story.as_expected else "not all as expected"
-        output.print_text(f"{len(story.steps)} steps, {verdict}.", style="bold")
+    output.show_parts(story.phases, PHASE_COLUMNS, title="Summary", line_name="summary")
+    verdict = "all as expected" if story.as_expected else "not all as expected"
+    output.print_text(f"{len(story.steps)} steps, {verdict}.", style="bold")
     if place is not None:
-        output.print_text(f"The catalogue is kept: rsm --database {place / 'rsm.db'} pool list")
+        output.print_text(f"All is kept in {place}: rsm --database {place / 'rsm.db'} library show Robot")
     if not story.as_expected:
         raise rsm.RsmError("the demonstration did not go as expected")

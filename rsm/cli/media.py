@@ -28,6 +28,9 @@ noun = make_noun(
     r"rsm media create --pool '\Nightly\Daily' --barcode A00001L8 --label-type MTF --label-id 0001",
     r"rsm media list --pool '\Nightly\Daily'",
     r"rsm media move A00001L8 '\Nightly\Weekly'",
+    r"rsm media allocate '\Nightly\Daily' --timeout 600",
+    r"rsm media why '\Nightly\Daily'",
+    "rsm media deallocate A00001L8 --yes",
     "rsm media delete A00001L8 --yes",
 )
 

@@ -14,10 +14,11 @@ import itertools
 import json
 import os
 import re
+import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TextIO, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, BinaryIO, Generic, TextIO, TypeVar
 
 from rich import box
 from rich.cells import cell_len
@@ -27,6 +28,7 @@ from rich.text import Text
 
 T = TypeVar("T")
 
+COPIED_BYTES = 1 << 20
 # Wide enough that no row is wrapped or cut where nobody looks at a screen.
 _UNBOUNDED_WIDTH = 100_000
 _WHOLE_NAME_WIDTH = 36
@@ -200,6 +202,13 @@ class Output:
             self.print_text(f"\n{title}", style="bold")
             self._render(sys.stdout, _build_table(values, columns))
 
+    def show_drawing(self, drawing: Text, lines: Iterable[Sequence[object]]) -> None:
+        """Print a drawing whose lines fit a screen as they are, or `lines` of values; JSON has it already."""
+        if self.form is Form.PLAIN:
+            self.print_fields(lines)
+        elif self.form is Form.PEOPLE:
+            self._render(sys.stdout, drawing)
+
     def show_done(self, sentence: str, document: object, plain: object) -> None:
         """Print what was done: a sentence, `document` as JSON, or `plain` on a line of its own."""
         if self.form is Form.JSON:
@@ -243,6 +252,39 @@ class Output:
         """Print a question to a person, on standard error, and stay on its line."""
         _write(sys.stderr, escape_control(question))
         flush_output()
+
+    def print_progress(self, text: str) -> None:
+        """Print what is waited for in place of what was printed so before, to people at a terminal only."""
+        if self.form is Form.PEOPLE and is_terminal(sys.stderr):
+            room = shutil.get_terminal_size().columns - 1
+            _write(sys.stderr, f"\r\x1b[K{escape_control(text)[:room]}")
+            flush_output()
+
+    def print_log(self, sentence: str, document: Mapping[str, object]) -> None:
+        """Print a line about what just happened, on standard error: a sentence, `document`, or its fields."""
+        if self.form is Form.JSON:
+            _write(sys.stderr, _dump(document, sys.stderr, indent=None))
+        elif self.form is Form.PLAIN:
+            _write(sys.stderr, "\t".join(as_plain(value) for value in document.values()) + "\n")
+        else:
+            _write(sys.stderr, f"{escape_control(sentence)}\n")
+        flush_output()
+
+    def copy_out(self, file: BinaryIO) -> int:
+        """Copy a file to standard output as it is, and return how many bytes it was.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        copied = 0
+        while piece := file.read(COPIED_BYTES):
+            try:
+                sys.stdout.buffer.write(piece)
+            except OSError as error:
+                raise OutputLost(error) from error
+            copied += len(piece)
+        flush_output()
+        return copied
 
     def print_usage(self, lines: Sequence[str]) -> None:
         """Print how a command is used, on standard error."""
@@ -331,10 +373,10 @@ def _build_table(rows: Sequence[T], columns: Sequence[Column[T]]) -> Table:
     return table
 
 
-def _dump(document: object, stream: TextIO) -> str:
+def _dump(document: object, stream: TextIO, *, indent: int | None = 2) -> str:
     # An encoding without a character would turn it into an escape that is not JSON's.
     unicode_stream = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
-    return json.dumps(as_document(document), ensure_ascii=not unicode_stream, indent=2) + "\n"
+    return json.dumps(as_document(document), ensure_ascii=not unicode_stream, indent=indent) + "\n"
 
 
 def _write(stream: TextIO, text: str) -> None:

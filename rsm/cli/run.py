@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+import shlex
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -103,10 +104,15 @@ class Names:
 
     def library(self, library: uuid.UUID | None) -> str | None:
         """Return the name of a library."""
-        return self._find(library, lambda known: self._name_of(rsm.NtmsObjectsTypes.NTMS_LIBRARY, known))
+        return self.object(rsm.NtmsObjectsTypes.NTMS_LIBRARY, library)
 
-    def _name_of(self, kind: rsm.NtmsObjectsTypes, known: uuid.UUID) -> str:
-        return str(self._session.objects.get(kind, known).name)
+    def drive_type(self, drive_type: uuid.UUID | None) -> str | None:
+        """Return the name of a drive type."""
+        return self.object(rsm.NtmsObjectsTypes.NTMS_DRIVE_TYPE, drive_type)
+
+    def object(self, kind: rsm.NtmsObjectsTypes, wanted: uuid.UUID | None) -> str | None:
+        """Return the name of an object of any kind."""
+        return self._find(wanted, lambda known: str(self._session.objects.get(kind, known).name))
 
     def _find(self, wanted: uuid.UUID | None, read: Callable[[uuid.UUID], str]) -> str | None:
         if wanted is None:
@@ -130,10 +136,14 @@ class Run:
         self.output = Output(self.settings.form)
 
     @contextlib.contextmanager
-    def session(self) -> Iterator[rsm.Session]:
-        """Open the catalogue for a verb that needs the database only."""
-        with rsm.connect(self.settings.database, application="rsm", worker=False) as session:
+    def session(self, *, worker: bool = False) -> Iterator[rsm.Session]:
+        """Open the catalogue; `worker`: for a verb that has library work carried out, not only the database read."""
+        with rsm.connect(self.settings.database, application="rsm", worker=worker) as session:
             yield session
+
+    def command(self, session: rsm.Session) -> str:
+        """Return how a person calls this command on the same catalogue again."""
+        return "rsm" if self.settings.database is None else f"rsm --database {shlex.quote(session.database)}"
 
     def show_deleted(self, noun: str, name: str, dry_run: bool) -> None:
         """Print that something of this name was deleted, or would have been."""

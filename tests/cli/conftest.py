@@ -1,8 +1,9 @@
 """The command in this process, on a catalogue of its own: what every test of the command line starts from."""
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import builders
 import pytest
 
+import rsm
 from rsm.cli import main
+from rsm.libraries.virtual import add_cartridge, create
+from rsm.services.sessions import claim_of_library
 
 
 @dataclass(frozen=True)
@@ -99,3 +103,47 @@ def filled_command(rsm_command: Command, catalogue: Path, templates: dict[str, P
     """
     shutil.copyfile(templates["filled"], catalogue)
     return rsm_command
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A virtual library that is on record as Robot: 6 slots, 2 drives, a port; A00001 to A00003, of 1 MB each."""
+
+    command: Command
+    folder: Path
+    database: str
+
+    def connect(self, *, worker: bool = False) -> rsm.Session:
+        """Open a session of another program on the same catalogue."""
+        return rsm.connect(self.database, application="nightly", worker=worker)
+
+    def allocate(self, count: int = 1) -> None:
+        """Allocate the first so many cartridges in a pool of their own."""
+        self.command("pool", "create", r"\App", "--type", "LTO-8", "--from-free")
+        for number in range(1, count + 1):
+            for words in (("move", f"A0000{number}", r"\Free\LTO-8", "--yes"), ("allocate", r"\App")):
+                answer = self.command("media", *words)
+                assert (answer.status, answer.err) == (0, "")
+
+    @contextlib.contextmanager
+    def held_by_another(self) -> Iterator[rsm.Session]:
+        """Keep every process from working the library, as a host that has it in its hands and does nothing does."""
+        with self.connect() as session:
+            number = claim_of_library(session.libraries.get("Robot").id)
+            claims = session._database.claims
+            assert claims.hold(number)
+            try:
+                yield session
+            finally:
+                claims.drop(number)
+
+
+@pytest.fixture
+def robot(rsm_command: Command, catalogue: Path, tmp_path: Path) -> Robot:
+    """A library that was put on record, its first inventory taken."""
+    folder = tmp_path / "robot"
+    create(folder, 6, 2, 1, "LTO-8")
+    for number in (1, 2, 3):
+        add_cartridge(folder, f"A0000{number}", capacity_bytes=1_000_000)
+    assert rsm_command("library", "add", "virtual", str(folder), "--name", "Robot").status == 0
+    return Robot(rsm_command, folder, str(catalogue))

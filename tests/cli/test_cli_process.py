@@ -1,62 +1,19 @@
 """The real command in a process of its own: on a terminal, interrupted, and with nobody who reads what it prints."""
 
 import os
-import pty
-import select
 import signal
 import subprocess
-import sys
 import sysconfig
-import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import COMMAND as RUN
+from programs import OnTerminal
 
 Command = Callable[..., Any]
-RUN = (sys.executable, "-c", "import sys; from rsm.cli import main; sys.exit(main())")
 WEEKLY = r"\App\Weekly"
-
-
-class OnTerminal:
-    """The command on a terminal of its own, which sees both output streams."""
-
-    def __init__(self, *words: str) -> None:
-        self.master, slave = pty.openpty()
-        termios.tcsetwinsize(slave, (24, 100))
-        environment = {**os.environ, "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(
-            [*RUN, *words], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-        )
-        os.close(slave)
-        self.seen = ""
-
-    def read_until(self, wanted: str) -> None:
-        """Read until `wanted` was printed."""
-        while wanted not in self.seen:
-            assert self._read_some(), f"ended without {wanted!r}: {self.seen!r}"
-
-    def type_in(self, text: str | bytes) -> None:
-        """Type `text`, or bytes that are none."""
-        os.write(self.master, text.encode() if isinstance(text, str) else text)
-
-    def finish(self) -> int:
-        """Read to the end and return the exit status."""
-        while self._read_some():
-            pass
-        os.close(self.master)
-        return self.process.wait(timeout=30)
-
-    def _read_some(self) -> bool:
-        ready, _, _ = select.select([self.master], [], [], 30)
-        assert ready, f"silent for 30 seconds after {self.seen!r}"
-        try:
-            data = os.read(self.master, 4096)
-        except OSError:  # what Linux says at the end of a terminal
-            return False
-        self.seen += data.decode(errors="replace")
-        return bool(data)
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,17 @@ def walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 COMMANDS = dict(walk(get_command(application)))
 NOUNS_AND_VERBS = {
     "pool": "create list show update delete",
-    "media": "create list show update move change-type delete enable disable",
+    "media": "create list show update move change-type delete enable disable allocate deallocate complete decommission "
+    "swap why logical mount dismount history",
+    "library": "add list show inventory stop identify delete rename enable disable",
+    "drive": "list show set enable disable dismount delete",
+    "request": "list show wait cancel order delete",
     "type": "list show create delete add remove",
+    "operator": "list show submit wait satisfy refuse delete",
     "acl": "show grant deny revoke owner",
     "db": "create upgrade current check export import",
     "virtual": "create add-cartridge",
+    "events": "list follow",
 }
 EXAMPLES = [
     line for command in COMMANDS.values() for line in (command.epilog or "").splitlines() if line.startswith("rsm")
@@ -41,7 +47,7 @@ EXAMPLES = [
 def test_nouns_and_verbs_are_those_of_the_contract() -> None:
     wanted = {(noun, verb) for noun, verbs in NOUNS_AND_VERBS.items() for verb in verbs.split()}
     assert {words for words in COMMANDS if len(words) == 2} == wanted
-    assert {words[0] for words in COMMANDS if len(words) == 1} == {*NOUNS_AND_VERBS, "view", "demo"}
+    assert {words[0] for words in COMMANDS if len(words) == 1} == {*NOUNS_AND_VERBS, "view", "worker", "demo"}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -55,7 +61,7 @@ def test_every_command_and_option_is_explained(rsm_command: Command, words: tupl
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
 
 
-@pytest.mark.parametrize("noun", [*NOUNS_AND_VERBS, "view", "demo", ""])
+@pytest.mark.parametrize("noun", [*NOUNS_AND_VERBS, "view", "worker", "demo", ""])
 def test_every_noun_has_an_example(noun: str) -> None:
     epilog = COMMANDS[(noun,) if noun else ()].epilog
     assert epilog.startswith("Examples:")
