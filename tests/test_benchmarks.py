@@ -17,3 +17,13 @@ def test_bench_delete_pool(tmp_path: Path) -> None:
     assert measured == [*pairs, ("objects.list", "-")]
     assert all(row["session_us"] > 0 and row["bare_us"] > 0 and row["statements"] > 0 for row in rows)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_mount(tmp_path: Path) -> None:
+    script = [sys.executable, str(BENCHMARKS / "bench_mount.py"), "--count", "2", "--cartridges", "6", "--json"]
+    run = subprocess.run([*script, "--folder", str(tmp_path)], capture_output=True, text=True, check=True)
+    rows = json.loads(run.stdout)
+    names = ["mount and dismount", "mount what is in the drive", "bare moves", "inventory of 6"]
+    assert [row["what"] for row in rows] == names
+    assert all(row["ms"] > 0 and row["ratio"] > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []

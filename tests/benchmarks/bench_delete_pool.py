@@ -65,7 +65,7 @@ def opened(path: Path, *, synchronous: str, record: bool = False) -> Iterator[rs
 
     sqlite3.connect = connect  # type: ignore[assignment]
     try:
-        with rsm.connect(path, application="bench", caller=CALLER) as session:
+        with rsm.connect(path, application="bench", worker=False, caller=CALLER) as session:
             session.pools.delete(session.pools.create("Warm"))
             for connection in connections:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -128,7 +128,7 @@ def enumerate_ids(folder: Path, objects: int, count: int) -> dict[str, Any]:
     """Measure listing many pools of one parent against one SELECT of the same ids."""
     path = folder / "enumerate.db"
     schema.create(str(path), caller=CALLER)
-    with rsm.connect(path, caller=CALLER) as session:
+    with rsm.connect(path, worker=False, caller=CALLER) as session:
         parent = session.pools.create("Many").id
         first = session.pools.create(r"\Many\0").id
         connection = bare(path, "OFF")
@@ -159,7 +159,7 @@ def measure(count: int, objects: int, folder: Path) -> list[dict[str, Any]]:
     """Measure everything and return one row for each measurement."""
     template = folder / "template.db"
     schema.create(str(template), caller=CALLER)
-    with rsm.connect(template, caller=CALLER) as session, session.transaction():
+    with rsm.connect(template, worker=False, caller=CALLER) as session, session.transaction():
         session.pools.create("Bench")
         doomed = [session.pools.create(f"\\Bench\\{number}").id for number in range(count)]
     calls: dict[str, Call] = {
