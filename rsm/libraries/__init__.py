@@ -12,7 +12,14 @@ from rsm.errors import NotSupportedError
 from rsm.libraries.base import LibraryBackend
 from rsm.libraries.virtual import VirtualLibrary
 
-BACKENDS: Final[dict[str, Callable[[str], LibraryBackend]]] = {"virtual": VirtualLibrary}
+
+def _open_scsi(device: str) -> LibraryBackend:
+    from rsm.libraries.scsi.backend import ScsiLibrary  # only who has a robot waits for this
+
+    return ScsiLibrary(device)
+
+
+BACKENDS: Final[dict[str, Callable[[str], LibraryBackend]]] = {"scsi": _open_scsi, "virtual": VirtualLibrary}
 
 
 def open_library(kind: str, device: str) -> LibraryBackend:
