@@ -322,7 +322,9 @@ class ServerClaims:
                 self._is_connected()
             lost = sorted(self._lost)
         for number in lost:
-            self.hold(number)
+            if not self.hold(number):
+                with self._lock:
+                    self._lost.add(number)  # the server may not have noticed yet that the old connection is gone
 
     def close(self) -> None:
         """Let go of everything, for good."""

@@ -268,7 +268,7 @@ def test_libraries_agree_with_the_model(sqlite_path: Path) -> None:
     run_state_machine_as_test(
         Library,
         settings=hypothesis.settings(
-            max_examples=12,
+            max_examples=6,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import rsm
 from rsm.constants import NtmsLmState, NtmsOpreqCommand, NtmsOpreqState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.nouns.waiting import Waiting, WaitReason
+from rsm.services import planning
 
 pytestmark = pytest.mark.works
 
@@ -69,6 +71,32 @@ def live(stock: Stock) -> list[rsm.LibraryRequest]:
 
 
 # Drives and media that are busy
+
+
+def test_who_waits_for_a_cartridge_in_use_keeps_no_drive_from_others(
+    make: Callable[..., Stock], connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "_PATIENCE", timedelta())  # from the first look on it has waited long enough
+    stock = make(drives=2, media=3)
+    first, second, third = stock.media
+    held = mount(stock, first)
+    waiting = connect().mounts.request(first)
+    mount(stock, second).dismount()  # who has one may have another
+    mount(stock, third, by=connect()).dismount()  # and others go on
+    held.dismount()
+    waiting.wait(LONG_MS).dismount()
+
+
+def test_what_is_closed_with_an_error_is_given_back(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = stock.media
+    mounted = mount(stock, first, write=True)
+    file = mounted.open("wb")
+    file.write(b"data")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "no disk")))
+        with pytest.raises(OSError, match="no disk"):
+            mounted.dismount()
+    mount(stock, second).dismount()  # the only drive can be used
 
 
 def test_one_try_is_not_waited_for(stock: Stock) -> None:

@@ -1,7 +1,7 @@
 """Processes that share a robot and are killed at it: nothing acknowledged is lost, nothing stays where it is not.
 
 The whole proof of 200 mounts each and 30 kills: `RSM_TEST_MOUNTS=200 RSM_TEST_KILLS=30 pytest -n0 -s
-tests/test_worker_killed.py -k share`. RSM_TEST_STRIDE=1 kills at every moment, not only at every seventh.
+tests/test_worker_killed.py -k share`. RSM_TEST_STRIDE=1 kills at every moment, not only at every nineteenth.
 """
 
 import json
@@ -33,9 +33,9 @@ from rsm.libraries.virtual import add_cartridge, create
 pytestmark = pytest.mark.works
 
 PROGRAM = str(Path(robot_users.__file__))
-MOUNTS = int(os.environ.get("RSM_TEST_MOUNTS", "40"))
-KILLS = int(os.environ.get("RSM_TEST_KILLS", "8"))
-STRIDE = int(os.environ.get("RSM_TEST_STRIDE", "7"))
+MOUNTS = int(os.environ.get("RSM_TEST_MOUNTS", "24"))
+KILLS = int(os.environ.get("RSM_TEST_KILLS", "6"))
+STRIDE = int(os.environ.get("RSM_TEST_STRIDE", "19"))
 LINES_OF_A_MOUNT = 3
 LONG_SECONDS = LONG_MS / 1000
 

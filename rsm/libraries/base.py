@@ -268,6 +268,11 @@ class SideStatus:
         """Whether more is recorded than the side holds, as only a write past `open_side` can do."""
         return self.capacity_bytes is not None and (self.used_bytes or 0) > self.capacity_bytes
 
+    @property
+    def fault(self) -> str | None:
+        """What cannot be about it, in words; None if it is as it should be."""
+        return f"{self.used_bytes} bytes are recorded where {self.capacity_bytes} fit" if self.overfull else None
+
 
 class LibraryBackend(abc.ABC):
     """One library's device. Addresses are those of `read_elements`; sides count from 1.

@@ -100,19 +100,26 @@ class Mount:
         Raises:
             InvalidStateError: more is recorded than the side holds, or what was to be read only was changed; it was
                 given back, and is marked.
+            OSError: what was written last did not get to the disk; it was given back all the same.
             RsmError: the catalogue cannot be written; call it again, or the session's end gives it back.
         """
         check_types({"deferred": deferred}, bool)
         if self._ended:
             return
+        failures = []
         for file in list(self._files):
-            file.close()
+            try:
+                file.close()
+            except (RsmError, OSError) as failure:
+                failures.append(failure)
         fault = self._find_fault()
         released = self._session.write(mounts.release_mount, self.id, "dismount", deferred=deferred)
         self._ended = True
         if fault is not None and released:
             self._session.write(mounts.flag_side, self.side, fault)
             raise InvalidStateError(f"cartridge {self._row.name}: {fault}")
+        if failures:
+            raise failures[0]
 
     def __enter__(self) -> "Mount":
         self._check_mounted()
@@ -147,11 +154,9 @@ class Mount:
         status = self._look()
         if status is None:
             return None
-        if status.overfull:
-            return f"{status.used_bytes} bytes are recorded where {status.capacity_bytes} fit"
         if self._before is not None and status.fingerprint != self._before.fingerprint:
             return "it was changed although it was mounted for reading"
-        return None
+        return status.fault
 
 
 class Mounts(tuple[Mount, ...]):
@@ -190,7 +195,7 @@ class Request:
         return min((request.order_number for request in found.requests if request.order_number), default=0)
 
     def cancel(self) -> None:
-        """Cancel them; what has arrived, or arrives yet, is put away again. Nothing if they have ended."""
+        """Cancel them; what is mounted, or arrives yet, is put away again. Nothing if they have ended otherwise."""
         self.session.write(mounts.abandon_requests, self.ids)
 
     def wait(self, timeout_ms: int | None = None, *, on_wait: OnWait | None = None) -> "Mount | Mounts":
@@ -207,12 +212,12 @@ class Request:
         self.session.check_may_wait()
         try:
             rows = self._wait(Waiter(self.session, timeout_ms, on_wait), on_wait)
+            made = [Mount(self.session, one, row) for one, row in zip(self.ids, rows, strict=True)]
         except BaseException:
             if not self.session.closed:
                 with contextlib.suppress(RsmError):
                     self.cancel()
             raise
-        made = [Mount(self.session, one, row) for one, row in zip(self.ids, rows, strict=True)]
         return Mounts(made) if self.many else made[0]
 
     def _wait(self, waiter: Waiter, on_wait: OnWait | None) -> Sequence[Any]:
@@ -225,18 +230,19 @@ class Request:
     def _look_past_time(self, over: TimeoutError) -> Done[Sequence[Any]] | Waiting:
         """Look on only while a move is being made; what was begun may be put back into the queue, or be left alone."""
         found = self._look()
-        if isinstance(found, Done) or (found.reason is WaitReason.MOVING and self._is_in_hand(found)):
+        if not isinstance(found, Done) and found.reason is not WaitReason.MOVING:
+            if self._withdraw():
+                raise over
+            found = self._look()
+        if isinstance(found, Done) or any(self._is_in_hand(request_id) for request_id in self.ids):
             return found
-        if found.reason is WaitReason.MOVING or self._withdraw():
-            raise over
-        return self._look()
+        raise over
 
     def _withdraw(self) -> bool:
         return self.session.write(mounts.withdraw_mounts, self.ids, error_code=int(TimeoutError.code))
 
-    def _is_in_hand(self, waiting: Waiting) -> bool:
-        assert waiting.request is not None, "a wait for a move names its request"
-        request = self.session.read(queue.read_request, waiting.request)
+    def _is_in_hand(self, request_id: uuid.UUID) -> bool:
+        request = self.session.read(queue.read_request, request_id)
         if request is None or not self.session.is_worked(request.library_id):
             return False
         try:
@@ -339,10 +345,14 @@ class MountCalls(Noun):
             AccessDeniedError: no use right on a pool, or on the library that holds it.
             WriteProtectError: a side to be written is complete.
             InvalidStateError: a side to be written is not allocated.
+            ResourceDisabledError: cartridge, side or library is disabled.
             InvalidDriveError: there is no such drive.
+            InvalidParameterError: the same drive is named twice.
+            DriveMediaMismatchError: the media and drives are in different libraries.
             MediaOfflineError: a cartridge is on the shelf, and no library takes it or nobody is to be asked.
-            DriveMediaMismatchError: the media and drives are in different libraries, or do not fit.
-            ResourceDisabledError: something that it needs is disabled.
+            BusyError: with `error_if_busy`, a cartridge is on the shelf.
+            DriveMediaMismatchError: the media and drives do not fit, or there are more media than drives.
+            ResourceDisabledError: every drive that takes one is disabled.
         """
         return self._request(media, write, drive, priority, None, error_if_busy, error_if_offline)
 

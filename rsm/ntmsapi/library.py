@@ -91,10 +91,7 @@ def GetNtmsRequestOrder(hSession: Session, lpRequestId: uuid.UUID) -> tuple[Erro
 def SetNtmsRequestOrder(hSession: Session, lpRequestId: uuid.UUID, dwOrderNumber: int) -> None:
     """Move a mount among those that wait: 1 is next, 0xFFFFFFFF last."""
     request = guid(lpRequestId, "lpRequestId")
-    order = dword(dwOrderNumber, "dwOrderNumber")
-    if not order:
-        raise InvalidParameterError("dwOrderNumber is at least 1: no request is given the number 0")
-    hSession.requests.set_order(request, order)
+    hSession.requests.set_order(request, dword(dwOrderNumber, "dwOrderNumber"))
 
 
 # What is no longer attached

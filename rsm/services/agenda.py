@@ -38,13 +38,12 @@ _MOST_EVENTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A library that this host reaches and that has requests: how many are begun, and when one comes due."""
+    """A library that this host reaches and that has requests: how many are begun, and when the next comes due."""
 
     library_id: uuid.UUID
     back_end: str
     address: str
     begun: int
-    due: int
     next_due: datetime | None
 
 
@@ -58,7 +57,7 @@ class Agenda:
 
 
 _COMES_LATER = LibraryRequest.due > _NOW
-_REACHED = or_(
+REACHED = or_(
     exists().where(DevicePath.device_id == Changer.id, Changer.library_id == Library.id, DevicePath.host == _HOST),
     exists().where(DevicePath.device_id == Drive.id, Drive.library_id == Library.id, DevicePath.host == _HOST),
 )
@@ -68,14 +67,11 @@ _WORK = (
         Library.back_end,
         Library.address,
         func.sum(case((LibraryRequest.state == int(queue.INPROCESS), 1), else_=0), type_=Int()).label("begun"),
-        func.sum(case((or_(LibraryRequest.due.is_(None), LibraryRequest.due <= _NOW), 1), else_=0), type_=Int()).label(
-            "due"
-        ),
         func.min(case((_COMES_LATER, LibraryRequest.due)), type_=Instant()).label("next_due"),
         func.min(case((LibraryRequest.expires > _NOW, LibraryRequest.expires)), type_=Instant()).label("expires"),
     )
     .join(LibraryRequest, LibraryRequest.library_id == Library.id)
-    .where(LibraryRequest.completed.is_(None), Library.online == 1, _REACHED)
+    .where(queue.IS_LIVE, Library.online == 1, REACHED)
     .group_by(Library.id, Library.back_end, Library.address)
 )
 
@@ -86,14 +82,12 @@ def read_agenda(transaction: Transaction, host: str) -> Agenda:
     libraries = []
     for row in transaction.rows(_WORK, host=host, now=now):
         times = [each for each in (row.next_due, row.expires) if each is not None and each > now]
-        libraries.append(
-            Work(row.id, row.back_end, row.address, int(row.begun), int(row.due), min(times, default=None))
-        )
+        libraries.append(Work(row.id, row.back_end, row.address, int(row.begun), min(times, default=None)))
     return Agenda(now, tuple(libraries), tuple(list_open(transaction)))
 
 
 _IS_REACHED = (
-    select(_REACHED.label("reached")).select_from(Library).where(Library.id == bindparam("library", type_=Id()))
+    select(REACHED.label("reached")).select_from(Library).where(Library.id == bindparam("library", type_=Id()))
 )
 
 

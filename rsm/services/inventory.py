@@ -106,11 +106,6 @@ class Findings:
             details[f"{name}_names"] = each[:_MOST_NAMES]
         return details
 
-    @property
-    def is_new(self) -> bool:
-        """Whether anything is otherwise than it was on record."""
-        return bool(self.moved or self.returned or self.appeared or self.vanished)
-
 
 # Asking for one
 
@@ -121,7 +116,7 @@ _LIVE_INVENTORIES = select(
     LibraryRequest.id, LibraryRequest.state, LibraryRequest.operation, LibraryRequest.operation_option
 ).where(
     LibraryRequest.library_id == _LIBRARY,
-    LibraryRequest.completed.is_(None),
+    queue.IS_LIVE,
     LibraryRequest.operation.between(int(queue.INVENTORY), int(queue.IDENTIFY)),
 )
 
@@ -496,6 +491,12 @@ def enter_found(
     status: ElementSeen,
     request_id: uuid.UUID | None,
 ) -> str:
+    """Put a cartridge that appeared on record as unrecognized, queue its identifying, and return what it is called.
+
+    Raises:
+        LibraryOfflineError: nobody tells its media type.
+        InvalidParameterError: its media type is not on record.
+    """
     taken = transaction.rows(_TYPES_OF_LIBRARY, library=library_id)
     seen = status.cartridge
     media_type = _type_of(transaction, taken, None if seen is None else seen.media_type)

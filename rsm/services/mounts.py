@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, or_, select, update
 
 from rsm import identity
 from rsm.constants import (
     ErrorCode,
     NtmsOperationalState,
-    NtmsOpreqCommand,
     NtmsPartitionState,
 )
 from rsm.constants import NtmsNotificationOperations as Operation
@@ -56,7 +55,7 @@ from rsm.model import (
     Text,
 )
 from rsm.security import Caller, need
-from rsm.services import access, events, operators, queue, sessions
+from rsm.services import access, events, queue, sessions
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
 from rsm.services.planning import Hindrance, can_use, explain_wait
@@ -185,13 +184,16 @@ def request_mounts(
         AccessDeniedError: no use right on a pool, or on the library that holds it.
         WriteProtectError: a side to be written is complete.
         InvalidStateError: a side to be written is not allocated.
+        ResourceDisabledError: cartridge, side or library is disabled.
         InvalidDriveError: a drive is not on record.
         InvalidParameterError: the same drive is named twice.
+        DriveMediaMismatchError: the media, or a medium and its drive, are in different libraries.
         MediaOfflineError: a cartridge is in no library, and nobody is to be asked for it.
-        DriveMediaMismatchError: the media, or a medium and its drive, are in different libraries, or no drive takes it,
-            or there are more of them than drives.
-        ResourceDisabledError: cartridge, side, library or every drive that takes it is disabled.
         RsmError: `otherwise`, of an offline cartridge.
+        MediaOfflineError: no library takes the media type of an offline cartridge.
+        DriveMediaMismatchError: no drive takes a medium, or the one named does not.
+        ResourceDisabledError: every drive that takes it is disabled or not present.
+        DriveMediaMismatchError: there are more media than drives for them.
     """
     if not wanted or (drives and len(drives) != len(wanted)):
         raise InvalidParameterError("name at least one medium, and a drive for each or for none")
@@ -243,7 +245,15 @@ def request_mounts(
             group = new
             transaction.change(_SET_GROUP, id=new)
         if not target.online:
-            _ask_for_medium(transaction, caller, enrolment, new, target, libraries[position])
+            queue.ask_for_medium(
+                transaction,
+                new,
+                target.medium_id,
+                libraries[position],
+                message=f"bring cartridge {target.name} into the library and answer with satisfy",
+                caller_user=caller.user,
+                session_id=enrolment.id,
+            )
         requests.append(new)
     return tuple(requests)
 
@@ -317,21 +327,6 @@ def _check_drives(
     if not any(fit.enabled and fit.operational_state == _READY for fit in suiting):
         raise ResourceDisabledError(f"every drive that takes cartridge {target.name} is disabled or not present")
     return {fit.id for fit in suiting}
-
-
-def _ask_for_medium(
-    transaction: Transaction, caller: Caller, enrolment: Enrolment, request: uuid.UUID, target: Any, library: uuid.UUID
-) -> None:
-    operators.insert_request(
-        transaction,
-        NtmsOpreqCommand.NTMS_OPREQ_MOVEMEDIA,
-        message=f"bring cartridge {target.name} into the library and answer with satisfy",
-        argument1=(Kind.NTMS_PHYSICAL_MEDIA, target.medium_id),
-        argument2=(Kind.NTMS_LIBRARY, library),
-        caller_user=caller.user,
-        session_id=enrolment.id,
-        library_request_id=request,
-    )
 
 
 # What became of it
@@ -423,7 +418,13 @@ def failure_of(request: Any) -> RsmError:
 
 _FLAG_SIDE = (
     update(Side)
-    .where(Side.id == _ID)
+    .where(
+        Side.id == _ID,
+        or_(
+            Side.operational_state != int(NtmsOperationalState.NTMS_NEEDS_SERVICE),
+            Side.description != bindparam("new_description", type_=Text()),
+        ),
+    )
     .values(
         operational_state=int(NtmsOperationalState.NTMS_NEEDS_SERVICE),
         description=bindparam("new_description", type_=Text()),
@@ -433,8 +434,9 @@ _FLAG_SIDE = (
 
 
 def flag_side(transaction: Transaction, side_id: uuid.UUID, text: str) -> None:
-    """Mark a side as not to be trusted, and say why in its description."""
-    transaction.change(_FLAG_SIDE, id=side_id, new_description=text[:126], now=transaction.now)
+    """Mark a side as not to be trusted, and say why in its description; nothing if that is on record."""
+    if not transaction.change(_FLAG_SIDE, id=side_id, new_description=text[:126], now=transaction.now):
+        return
     after = {"operational_state": int(NtmsOperationalState.NTMS_NEEDS_SERVICE), "description": text[:126]}
     events.record(transaction, "dismount", Operation.NTMS_OBJ_UPDATE, Kind.NTMS_PARTITION, side_id, after=after)
 

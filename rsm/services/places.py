@@ -110,11 +110,15 @@ _SET_DRIVE = (
 MOUNT_IN_DRIVE = select(Mount.id, Mount.side_id, Mount.for_writing, Mount.request_id).where(Mount.drive_id == _DRIVE)
 _DELETE_MOUNT = delete(Mount).where(Mount.drive_id == _DRIVE)
 _SET_UNMOUNTED = update(Side).where(Side.id == _ID).values(mounted=False, modified=_NOW)
-_LEFT_BEHIND = select(LibraryRequest.id, LibraryRequest.library_id).where(
-    LibraryRequest.medium_id == _ID,
-    LibraryRequest.completed.is_(None),
-    LibraryRequest.operation == int(queue.MOUNT),
-    LibraryRequest.library_id != _LIBRARY,
+_LEFT_BEHIND = (
+    select(LibraryRequest.id, LibraryRequest.library_id)
+    .join(Library, Library.id == LibraryRequest.library_id)
+    .where(
+        LibraryRequest.medium_id == _ID,
+        queue.IS_LIVE,
+        LibraryRequest.operation == int(queue.MOUNT),
+        LibraryRequest.library_id != _LIBRARY,
+    )
 )
 _FOLLOW = update(LibraryRequest).where(LibraryRequest.id == _ID).values(library_id=_LIBRARY)
 _ASKED_FOR = select(OperatorRequest.id).where(
@@ -242,6 +246,7 @@ def set_occupied(transaction: Transaction, drive_id: uuid.UUID, occupied: bool) 
 
 
 def end_mount(transaction: Transaction, drive_id: uuid.UUID) -> None:
+    """Take the mount of a drive off record; nothing if there is none."""
     mount = transaction.row(MOUNT_IN_DRIVE, drive=drive_id)
     if mount is None:
         return

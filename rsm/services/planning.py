@@ -3,8 +3,9 @@
 Only the one process that holds the library's claim plans it; what that process has in hand is given as `Running`.
 
 Order: dismounts, inventories, then mounts by their order, then identifying cartridges and writing free labels, which
-come before mounts once they are a minute old. What cannot begin now is passed over, so nothing waits behind it; a mount
-that has waited half a minute keeps the drives it could use, so nothing passes it for ever. Mounts that belong together
+come before mounts once they are a minute old. What cannot begin now is passed over, so nothing waits behind it. A mount
+that has waited half a minute and lacks drives alone keeps those it could use, so nothing passes it for ever; sessions
+that have something mounted are let past, as it may be what they have that it waits for. Mounts that belong together
 begin together or not at all.
 """
 
@@ -206,9 +207,7 @@ _SIDES = (
     .where(Side.medium_id == bindparam("medium", type_=Id()))
     .order_by(Side.number)
 )
-_LIVE = select(*LibraryRequest.__table__.columns).where(
-    LibraryRequest.library_id == _LIBRARY, LibraryRequest.completed.is_(None)
-)
+_LIVE = select(*LibraryRequest.__table__.columns).where(LibraryRequest.library_id == _LIBRARY, queue.IS_LIVE)
 _PATIENT = or_(LibraryRequest.operation == int(queue.IDENTIFY), LibraryRequest.operation == int(queue.WRITE_FREE_LABEL))
 _LIVE_URGENT = _LIVE.where(~_PATIENT)
 _LIVE_PATIENT = _LIVE.where(_PATIENT).order_by(LibraryRequest.id).limit(_MOST_PATIENT)
@@ -243,6 +242,8 @@ class Planner:
         self._busy_media = running.media
         self._reserved = running.elements
         self._held_back: set[uuid.UUID] = set()
+        in_use = [mount for mount in self._mounts.values() if mount.dismountable_from is None]
+        self._users: set[uuid.UUID] = {mount.session_id for mount in in_use if mount.session_id is not None}
 
     def medium(self, medium_id: uuid.UUID | None) -> Any:
         """Return the row of a cartridge that a request is about, None if it is gone."""
@@ -251,6 +252,10 @@ class Planner:
         if medium_id not in self._media:
             self._media[medium_id] = self._transaction.row(_MEDIUM, medium=medium_id)
         return self._media[medium_id]
+
+    def has_drive(self, drive_id: uuid.UUID | None) -> bool:
+        """Tell whether a drive is one of the library's."""
+        return any(drive.id == drive_id for drive in self._drives)
 
     def has_drive_for(self, request: Any) -> bool:
         """Tell whether any drive of the library is one that a request's cartridge fits, be it disabled or busy."""
@@ -300,11 +305,23 @@ class Planner:
         return ranks.get(request.operation, 2 if old else 4), request.order_number, request.id
 
     def _hold_back(self, group: Sequence[Any]) -> None:
+        if not all(self._lacks_drives_alone(request) for request in group):
+            return  # drives kept for it would stand empty for as long as somebody else has its cartridge
         for request in group:
             medium = self.medium(request.medium_id)
-            if medium is not None and medium.online:
-                writing = bool(request.details.get("for_writing"))
-                self._held_back |= {drive.id for drive in self._drives if self._suits(drive, medium, writing)}
+            writing = bool(request.details.get("for_writing"))
+            suiting = {drive.id for drive in self._drives if self._suits(drive, medium, writing)}
+            self._held_back |= suiting if request.drive_id is None else suiting & {request.drive_id}
+
+    def _lacks_drives_alone(self, request: Any) -> bool:
+        medium = self.medium(request.medium_id)
+        return (
+            medium is not None
+            and medium.library_id == self._library_id
+            and medium.element is not None
+            and medium.id not in self._busy_media
+            and not self._is_in_use(medium)
+        )
 
     def _try_to_begin(self, group: Sequence[Any]) -> list[Start]:
         kept = self._busy_drives.copy(), self._busy_media.copy(), self._reserved.copy()
@@ -356,13 +373,16 @@ class Planner:
         works = drive.enabled and drive.operational_state == _READY and drive.element is not None
         return bool(works) and can_use(fit, writing=writing)
 
-    def _candidates(self, medium: Any, writing: bool, wanted: uuid.UUID | None) -> Iterable[Any]:
-        """Yield the drives that could take a cartridge now, best first."""
+    def _candidates(
+        self, medium: Any, writing: bool, wanted: uuid.UUID | None = None, session_id: uuid.UUID | None = None
+    ) -> Iterable[Any]:
+        """Return the drives that could take a cartridge now, best first."""
         usable = []
+        held_back = set() if session_id in self._users else self._held_back
         for drive in self._drives:
             mount = self._mounts.get(drive.id)
             in_use = mount is not None and mount.dismountable_from is None
-            blocked = drive.id in self._busy_drives or drive.id in self._held_back or in_use
+            blocked = drive.id in self._busy_drives or drive.id in held_back or in_use
             if blocked or (wanted is not None and drive.id != wanted) or not self._suits(drive, medium, writing):
                 continue
             held = self._in_drive.get(drive.id)
@@ -386,7 +406,7 @@ class Planner:
             return None
         writing = bool(request.details.get("for_writing"))
         side: int = request.details["side"]
-        for drive in self._candidates(medium, writing, request.drive_id):
+        for drive in self._candidates(medium, writing, request.drive_id, request.session_id):
             steps = self._steps_into(drive, medium, side)
             if steps is not None:
                 check = Step(Action.CHECK_LABEL, medium.id, drive_id=drive.id, drive_element=drive.element, side=side)
@@ -395,7 +415,9 @@ class Planner:
 
     def _begin_dismount(self, request: Any) -> Start | None:
         drive = next((drive for drive in self._drives if drive.id == request.drive_id), None)
-        if drive is None or drive.id in self._busy_drives or drive.element is None:
+        if drive is None:
+            return Start(request, ())  # it was taken off record, and its cartridge sent to the shelf
+        if drive.id in self._busy_drives or drive.element is None:
             return None
         held, mount = self._in_drive.get(drive.id), self._mounts.get(drive.id)
         if held is None or (mount is not None and mount.dismountable_from is None):
@@ -413,7 +435,7 @@ class Planner:
             return None
         if not sides:
             return Start(request, (), None, frozenset({medium.id}))
-        for drive in self._candidates(medium, writing, None):
+        for drive in self._candidates(medium, writing):
             into = self._steps_into(drive, medium, sides[0][0])
             rest = self._rest_of_visits(request, drive, medium, sides) if into is not None else None
             if into is not None and rest is not None:

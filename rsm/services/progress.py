@@ -17,7 +17,6 @@ from rsm.constants import (
     NtmsDriveState,
     NtmsLmState,
     NtmsMediaState,
-    NtmsOpreqCommand,
     NtmsOpreqState,
 )
 from rsm.constants import NtmsNotificationOperations as Operation
@@ -38,7 +37,7 @@ from rsm.model import (
     Session,
     Side,
 )
-from rsm.services import events, operators, places, queue
+from rsm.services import events, places, queue
 from rsm.services.devices import Place
 from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_dismount
 from rsm.services.epochs import check_epoch
@@ -82,7 +81,7 @@ _FIRST_ORDER = (
     update(LibraryRequest)
     .where(
         LibraryRequest.library_id == _LIBRARY,
-        LibraryRequest.completed.is_(None),
+        queue.IS_LIVE,
         LibraryRequest.operation == int(queue.MOUNT),
         LibraryRequest.order_number > 0,
         LibraryRequest.order_number < queue.LAST_ORDER,
@@ -131,6 +130,8 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
         otherwise = request.details.get("otherwise")
         if over:
             outlook.endings.append((request, queue.CANCELLED, TimeoutError.code, "its time is over"))
+        elif request.details.get("drive_asked") and not planner.has_drive(request.drive_id):
+            outlook.endings.append((request, queue.FAILED, ErrorCode.ERROR_INVALID_DRIVE, "its drive is gone"))
         elif request.medium_id is not None and medium is None:
             outlook.endings.append((request, queue.INVALID, ErrorCode.ERROR_INVALID_MEDIA, "its cartridge is gone"))
         elif request.state == queue.WAITING:
@@ -194,8 +195,17 @@ def start_due(transaction: Transaction, library_id: uuid.UUID, epoch: int, runni
         )
         _set_state(transaction, request, queue.WAITING, inventory=str(inventory))
     for request in outlook.to_ask_for:
-        _set_state(transaction, request, queue.WAITING)
-        _ask_for_medium(transaction, request)
+        _set_state(transaction, request, queue.WAITING, inventory=None)  # what looked for it before says nothing now
+        queue.drop_operator_requests(transaction, request.id)
+        queue.ask_for_medium(
+            transaction,
+            request.id,
+            request.medium_id,
+            library_id,
+            message="bring the cartridge back into the library and answer with satisfy",
+            caller_user=request.user_name,
+            session_id=request.session_id,
+        )
     for start in outlook.starts:
         _write_start(transaction, start, epoch)
     return outlook.starts
@@ -238,20 +248,6 @@ def _set_state(transaction: Transaction, request: Any, state: NtmsLmState, **det
         new_due=request.due,
         new_order=order,
         now=transaction.now,
-    )
-
-
-def _ask_for_medium(transaction: Transaction, request: Any) -> None:
-    queue.drop_operator_requests(transaction, request.id)
-    operators.insert_request(
-        transaction,
-        NtmsOpreqCommand.NTMS_OPREQ_MOVEMEDIA,
-        message="bring the cartridge back into the library and answer with satisfy",
-        argument1=(Kind.NTMS_PHYSICAL_MEDIA, request.medium_id),
-        argument2=(Kind.NTMS_LIBRARY, request.library_id),
-        caller_user=request.user_name,
-        session_id=request.session_id,
-        library_request_id=request.id,
     )
 
 
@@ -416,6 +412,11 @@ def _finish_mount(transaction: Transaction, library_id: uuid.UUID, start: Start,
             queue.end_request(transaction, request.id, queue.CANCELLED)
         set_media_state(transaction, start.request.medium_id, NtmsMediaState.NTMS_MEDIASTATE_MOUNTED)
         return
+    medium = transaction.row(WHERE, id=request.medium_id)
+    if medium is None or medium.drive_id != start.drive_id:  # an inventory saw that a person took it out meanwhile
+        text = "the cartridge was taken out of its drive"
+        _put_back_again(transaction, request, ErrorCode.ERROR_RESOURCE_NOT_PRESENT, text)
+        return
     end_mount(transaction, start.drive_id)
     transaction.change(
         _INSERT_MOUNT,
@@ -561,7 +562,7 @@ _BROKEN_OFF = (
     .join(LibraryRequest, LibraryRequest.id == RequestStep.request_id)
     .where(
         LibraryRequest.library_id == _LIBRARY,
-        LibraryRequest.completed.is_(None),
+        queue.IS_LIVE,
         RequestStep.state == int(queue.INPROCESS),
     )
 )

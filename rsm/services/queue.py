@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, or_, select, update
+from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 
 from rsm.constants import (
     NtmsInventoryMethod,
@@ -18,13 +18,14 @@ from rsm.constants import (
     NtmsLmOperation,
     NtmsLmState,
     NtmsOperationalState,
+    NtmsOpreqCommand,
     NtmsPartitionState,
 )
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
-from rsm.errors import AccessDeniedError, InvalidStateError, ObjectNotFoundError
-from rsm.model import Computer, Id, Instant, Int, LibraryRequest, OperatorRequest, PhysicalMedium, Side
+from rsm.errors import AccessDeniedError, InvalidParameterError, InvalidStateError, ObjectNotFoundError
+from rsm.model import Computer, Id, Instant, Int, Library, LibraryRequest, OperatorRequest, PhysicalMedium, Side
 from rsm.security import Caller, is_administrator, need
 from rsm.services import access, events, operators
 from rsm.services.properties import delete_object, insert_object, number
@@ -53,6 +54,12 @@ _SPOKEN = {
     WRITE_FREE_LABEL: "write free label",
 }
 
+# The states say it too: by them the index of a library's queue passes over the thousands that ended in the last days.
+IS_LIVE = and_(
+    LibraryRequest.completed.is_(None),
+    or_(*(LibraryRequest.state == int(state) for state in (QUEUED, INPROCESS, WAITING))),
+)
+
 _ID = bindparam("id", type_=Id())
 _LIBRARY = bindparam("library", type_=Id())
 _INSERT = insert_row(LibraryRequest)
@@ -60,7 +67,7 @@ _COLUMNS = tuple(LibraryRequest.__table__.columns)
 _READ = select(*_COLUMNS).where(LibraryRequest.id == _ID)
 _LIVE_MOUNT = (
     LibraryRequest.library_id == _LIBRARY,
-    LibraryRequest.completed.is_(None),
+    IS_LIVE,
     LibraryRequest.operation == int(MOUNT),
     LibraryRequest.order_number > 0,
 )
@@ -93,8 +100,6 @@ _CLOSE_GAP = (
 _SET_ORDER = (
     update(LibraryRequest).where(LibraryRequest.id == _ID).values(order_number=bindparam("new_order", type_=Int()))
 )
-
-
 _COUNT_OTHERS = select(func.count().label("others")).where(
     *_LIVE_MOUNT, LibraryRequest.order_number < LAST_ORDER, LibraryRequest.id != _ID
 )
@@ -197,13 +202,16 @@ def read_request(transaction: Transaction, request_id: uuid.UUID) -> Any:
 
 
 _PARTS = select(func.count().label("live")).where(
-    LibraryRequest.completed.is_(None), or_(LibraryRequest.id == _ID, LibraryRequest.work_item_id == _ID)
+    LibraryRequest.library_id == _LIBRARY, IS_LIVE, or_(LibraryRequest.id == _ID, LibraryRequest.work_item_id == _ID)
 )
 
 
 def count_live_parts(transaction: Transaction, request_id: uuid.UUID) -> tuple[int, Any]:
     """Return how many of a request and those that it led to have not ended, and the request's row."""
-    return transaction.one(_PARTS, "its queue", id=request_id).live, read_request(transaction, request_id)
+    request = read_request(transaction, request_id)
+    if request is None:
+        return 0, None
+    return transaction.one(_PARTS, "its queue", library=request.library_id, id=request_id).live, request
 
 
 # Ending
@@ -222,7 +230,7 @@ _END = (
 _GROUP = (
     select(LibraryRequest.id, LibraryRequest.state)
     .where(LibraryRequest.work_item_id == bindparam("work_item", type_=Id()), LibraryRequest.operation == int(MOUNT))
-    .where(LibraryRequest.library_id == _LIBRARY, LibraryRequest.completed.is_(None))
+    .where(LibraryRequest.library_id == _LIBRARY, IS_LIVE)
     .order_by(LibraryRequest.id)
 )
 
@@ -271,6 +279,29 @@ def drop_operator_requests(transaction: Transaction, request_id: uuid.UUID) -> N
     """Take back what operators were asked for the sake of a library request."""
     for row in transaction.rows(_OPERATOR_REQUESTS, id=request_id):
         operators.delete_request(transaction, row.id)
+
+
+def ask_for_medium(
+    transaction: Transaction,
+    request_id: uuid.UUID,
+    medium_id: uuid.UUID,
+    library_id: uuid.UUID,
+    *,
+    message: str,
+    caller_user: str,
+    session_id: uuid.UUID | None,
+) -> None:
+    """Have an operator asked to bring a cartridge into a library for the sake of a library request."""
+    operators.insert_request(
+        transaction,
+        NtmsOpreqCommand.NTMS_OPREQ_MOVEMEDIA,
+        message=message,
+        argument1=(Kind.NTMS_PHYSICAL_MEDIA, medium_id),
+        argument2=(Kind.NTMS_LIBRARY, library_id),
+        caller_user=caller_user,
+        session_id=session_id,
+        library_request_id=request_id,
+    )
 
 
 def cancel_request(transaction: Transaction, caller: Caller, request_id: uuid.UUID) -> None:
@@ -327,11 +358,13 @@ def write_order(transaction: Transaction, caller: Caller, request_id: uuid.UUID,
         InvalidStateError: its number is 0: it is no mount, has begun or has ended.
     """
     number("order_number")(order_number)
+    if order_number == 0:
+        raise InvalidParameterError("a place in the queue is a number from 1: 0 is the number of what has none")
     request = read_request(transaction, request_id)
     if request is None:
         raise ObjectNotFoundError(f"there is no library request with id {request_id}")
     access.require_computer(transaction, caller, need("SetNtmsRequestOrder", transaction.policy.access_era).computer)
-    if request.order_number == 0 or order_number == 0:
+    if request.order_number == 0:
         raise InvalidStateError(f"library request {request_id} cannot be moved: only mounts that wait have an order")
     if request.order_number == order_number:
         return
@@ -411,14 +444,15 @@ _UNPREPARED = select(PhysicalMedium.id, PhysicalMedium.library_id).where(
 )
 _LIVE_FOR_MEDIUM = select(LibraryRequest.id).where(
     LibraryRequest.library_id == _LIBRARY,
-    LibraryRequest.completed.is_(None),
+    IS_LIVE,
     LibraryRequest.operation == bindparam("operation", type_=Int()),
     LibraryRequest.medium_id == _ID,
 )
 _LABELLING = select(
     exists()
     .where(
-        LibraryRequest.completed.is_(None),
+        LibraryRequest.library_id == Library.id,
+        IS_LIVE,
         LibraryRequest.operation == int(WRITE_FREE_LABEL),
         LibraryRequest.medium_id == PhysicalMedium.id,
         PhysicalMedium.media_type_id == bindparam("media_type", type_=Id()),

@@ -37,7 +37,7 @@ class Enrolment:
 
 _ID = bindparam("id", type_=Id())
 _INSERT = insert_row(Row)
-_READ = select(Row.id, Row.closed).where(Row.id == _ID)
+_READ = select(Row.id, Row.closed, Row.lock_name).where(Row.id == _ID)
 _REOPEN = update(Row).where(Row.id == _ID).values(closed=None, lock_name=bindparam("claim", type_=Text()))
 _OPEN = select(Row.id, Row.lock_name, Row.host).where(Row.closed.is_(None)).order_by(Row.id)
 _CLOSE = update(Row).where(Row.id == _ID, Row.closed.is_(None)).values(closed=bindparam("now", type_=Instant()))
@@ -46,15 +46,18 @@ _CLOSE = update(Row).where(Row.id == _ID, Row.closed.is_(None)).values(closed=bi
 def enrol(transaction: Transaction, enrolment: Enrolment) -> None:
     """Write the row of a session, at its first work."""
     row = transaction.row(_READ, id=enrolment.id)
-    if row is not None and row.closed is not None:  # taken for dead when its connection to the server was lost
-        transaction.change(_REOPEN, id=enrolment.id, claim=str(enrolment.claim))
-    elif row is None:
+    claim = str(enrolment.claim)
+    if row is not None:
+        # Its connection to the server was lost: it was taken for dead, or could not have its number again.
+        if row.closed is not None or row.lock_name != claim:
+            transaction.change(_REOPEN, id=enrolment.id, claim=claim)
+    else:
         transaction.change(
             _INSERT,
             id=enrolment.id,
             host=enrolment.host,
             boot=enrolment.boot,
-            lock_name=str(enrolment.claim),
+            lock_name=claim,
             application=enrolment.application,
             user_name=enrolment.user,
             opened=transaction.now,

@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy import bindparam, func, select
 
 from rsm import values
 from rsm.constants import NtmsLmState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import ObjectNotFoundError
-from rsm.model import Changer, DevicePath, Drive, Event, Id, Instant, Library, LibraryRequest, RequestStep, Text
+from rsm.model import Event, Id, Instant, Library, LibraryRequest, RequestStep
 from rsm.security import Caller
 from rsm.services import access, queue
-from rsm.services.agenda import read_agenda
+from rsm.services.agenda import REACHED, read_agenda
 from rsm.services.devices import Place, read_elements_of
 from rsm.services.planning import Planner, Running
 from rsm.services.progress import look
 
 _SOON = timedelta(seconds=1)  # what was put back to be tried again is due within it
 _ID = bindparam("id", type_=Id())
-_HOST = bindparam("host", type_=Text())
 _STEPS = select(*RequestStep.__table__.columns).where(RequestStep.request_id == _ID).order_by(RequestStep.number)
 _IN_HAND = (
     select(*RequestStep.__table__.columns)
@@ -133,12 +132,8 @@ class Reach:
     reached: bool
 
 
-_REACHED = or_(
-    exists().where(DevicePath.device_id == Changer.id, Changer.library_id == Library.id, DevicePath.host == _HOST),
-    exists().where(DevicePath.device_id == Drive.id, Drive.library_id == Library.id, DevicePath.host == _HOST),
-)
 _LIBRARIES = (
-    select(Library.id, Library.name, Library.back_end, Library.address, _REACHED.label("reached"))
+    select(Library.id, Library.name, Library.back_end, Library.address, REACHED.label("reached"))
     .where(Library.online == 1)
     .order_by(Library.name)
 )

@@ -183,11 +183,11 @@ class Holder:
         Raises:
             SupersededError: another process has taken the library over.
         """
+        running = self._running()  # before the look at `is_lost`: what a failing thread left is not to be put back here
         if self.is_lost or self._stopping:
             return
         if not self._database.claims.holds(self._claim):
             raise SupersededError("the claim was lost with the connection that carried it")
-        running = self._running()
         if self.worker.read(progress.look, self.library_id, running).is_empty:
             return
         for start in self.worker.write(progress.start_due, self.library_id, self.epoch, running):

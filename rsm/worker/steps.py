@@ -9,13 +9,13 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsm import labels
 from rsm.db import Transaction, new_id
 from rsm.errors import InvalidStateError, NotReadyError, RsmError
 from rsm.libraries.base import ReadinessState, error_from_os
-from rsm.services import identification, inventory, places, progress
+from rsm.services import identification, inventory, mounts, places, progress
 from rsm.services.epochs import check_epoch
 from rsm.services.identification import LabelSeen
 from rsm.services.planning import Action, Start, Step
@@ -161,6 +161,9 @@ class Performer:
         side = self._holder.read(places.side_at, self._medium(step), step.side)
         if side is None:
             raise InvalidStateError("the side is not on record any more")
+        self._demand_label(step, side)
+
+    def _demand_label(self, step: Step, side: Any) -> None:
         if not side.label_type:
             return
         label = self._read_label(step, side.barcode)
@@ -176,12 +179,32 @@ class Performer:
         if side is None or step.drive_id is None:
             return
         label = None
+        self._flag_fault(step, side)
         try:
             label = self._read_label(step, side.barcode)
         except RsmError as error:
             _log.warning("the label of %s cannot be read, it is kept as none: %s", side.medium_name, error)
         kept = LabelSeen("", b"") if label is None else label
         self._holder.record(progress.keep_label, step.drive_id, side.id, kept.type, kept.id, kept.info)
+
+    def _flag_fault(self, step: Step, side: Any) -> None:
+        """Mark a side on which too much was written through its path: whoever gave it back may not have looked."""
+        assert step.drive_element is not None
+        holder = self._holder
+        try:
+            fault = self._backend.read_side(step.drive_element, step.side + 1).fault
+        except RsmError as error:
+            _log.warning("how much is recorded on %s cannot be told: %s", side.medium_name, error)
+            return
+        if fault is None:
+            return
+        text = fault
+
+        def flag(transaction: Transaction) -> None:
+            check_epoch(transaction, holder.library_id, holder.epoch)
+            mounts.flag_side(transaction, side.id, text)
+
+        holder.write(flag)
 
     def _identify(self, number: int, step: Step) -> None:
         medium_id = self._medium(step)
@@ -200,6 +223,8 @@ class Performer:
         side = self._holder.read(places.side_at, medium_id, step.side)
         if side is None or not identification.awaits_free_label(side):
             return
+        if not side.barcode:  # nothing but its label tells that it is the cartridge that may be written over
+            self._demand_label(step, side)
         label_id = new_id()
         block = labels.make_free_label(label_id, side.medium_name, datetime.now(UTC))
         label = labels.recognise(block)
