@@ -11,5 +11,6 @@ from rsm.ntmsapi.allocation import *  # noqa: F403
 from rsm.ntmsapi.functions import *  # noqa: F403
 from rsm.ntmsapi.library import *  # noqa: F403
 from rsm.ntmsapi.mounting import *  # noqa: F403
+from rsm.ntmsapi.notifications import *  # noqa: F403
 from rsm.ntmsapi.operators import *  # noqa: F403
 from rsm.ntmsapi.structures import *  # noqa: F403

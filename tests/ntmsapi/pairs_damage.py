@@ -1,11 +1,14 @@
-"""Ways to damage a catalogue of the tests of the Win32 face for a while, and to put it right; other processes."""
+"""Ways to damage a catalogue of the tests of the Win32 face for a while and put it right, and to see all that is in it.
+
+It also runs what needs a process, or a server, of its own.
+"""
 
 import contextlib
 import itertools
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import sqlalchemy
 from conftest import ADMINISTRATOR, Postgresql
 
 import rsm
-from rsm import db, ntmsapi, schema
+from rsm import db, model, ntmsapi, place, schema
 from rsm.constants import NTMS_MEDIA_POOL
 
 PATIENCE_SECONDS = 60
@@ -25,6 +28,25 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 def first(result: Any) -> Any:
     """Return the code of a call's result."""
     return result[0] if isinstance(result, tuple) else result
+
+
+def everything(url: str, besides: Sequence[str] = ()) -> list[str]:
+    """Return every row of a catalogue as text, and of the events, which are only ever added, the last and their number.
+
+    It tells what `builders.dump` tells, in a tenth of its time. Tables that are named in `besides` are left out.
+    """
+    database = db.acquire(place.parse_url(url))
+    found = []
+    try:
+        with database.reading() as connection:
+            raw: Any = connection.connection.driver_connection
+            for table in sorted(set(model.Base.metadata.tables).difference(besides)):
+                columns = "max(id), count(*)" if table == "event" else "*"
+                rows = raw.execute(f"SELECT {columns} FROM {table}").fetchall()
+                found += sorted(f"{table} {row}" for row in rows)
+    finally:
+        db.release(database)
+    return found
 
 
 class Breakable:
@@ -209,6 +231,7 @@ class StoppedServer:
         _, ids, _ = ntmsapi.EnumerateNtmsObject(self.h, None, NTMS_MEDIA_POOL)
         self.pool = ids[0]
         assert ntmsapi.SetNtmsObjectAttribute(self.h, self.pool, NTMS_MEDIA_POOL, "note", b"x") == 0
+        _, self.notification = ntmsapi.OpenNtmsNotification(self.h, NTMS_MEDIA_POOL)
         self._server.stop()
 
     def close(self) -> None:

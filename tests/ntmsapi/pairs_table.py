@@ -132,6 +132,9 @@ LAST_TABLE = {
     "GetNtmsRequestOrder": "access_control_entry",
     "InventoryNtmsLibrary": "library_request",
     "WaitForNtmsOperatorRequest": "operator_request",
+    "OpenNtmsNotification": "notification_subscriber",
+    "CloseNtmsNotification": "notification_subscriber",
+    "GetNtmsUIOptions": "ui_destination",
 }
 
 
@@ -160,9 +163,12 @@ def no_room(w: World, function: str) -> Attempt:
     call = sound_call(w, function)
     if w.is_sqlite:
         w.fill_up()
-        while function not in WAITING and not w.takes_room(call):  # it deleted so much that a page became free
-            call = sound_call(w, function)
-            w.fill_up()
+        while function not in WAITING and not w.takes_room(call):
+            if function == "OpenNtmsNotification":  # it writes no event, and only now and then a page is full
+                w.new_notification()
+            else:  # it deleted so much that a page became free
+                call = sound_call(w, function)
+                w.fill_up()
     return Attempt([call], partial(w.full, LAST_TABLE.get(function, "event")), then=[call])
 
 

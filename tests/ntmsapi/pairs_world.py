@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,10 @@ import builders
 import mounting
 import sqlalchemy
 from conftest import ADMINISTRATOR, Postgresql
-from ntmsapi.pairs_damage import PATIENCE_SECONDS, Breakable, StoppedServer, first, run_script
+from ntmsapi.pairs_damage import PATIENCE_SECONDS, Breakable, StoppedServer, everything, first, run_script
 
 import rsm
-from rsm import db, model, ntmsapi, place, worker
+from rsm import db, model, ntmsapi, worker
 from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
@@ -41,6 +41,8 @@ from rsm.constants import (
     NTMS_PARTSTATE_ALLOCATED,
     NTMS_PARTSTATE_AVAILABLE,
     NTMS_PHYSICAL_MEDIA,
+    NTMS_UIDEST_ADD,
+    NTMS_UITYPE_INFO,
     OWNER_SECURITY_INFORMATION,
     NtmsOperationalState,
 )
@@ -66,6 +68,8 @@ WRITERS = frozenset(FUNCTIONS) - {
     "GetNtmsObjectInformation",
     "GetNtmsObjectSecurity",
     "GetNtmsRequestOrder",
+    "GetNtmsUIOptions",
+    "WaitForNtmsNotification",
     "WaitForNtmsOperatorRequest",
 }
 RIGHT = {
@@ -75,25 +79,6 @@ RIGHT = {
     "R": AccessRights.READ_CONTROL,
     "W": AccessRights.WRITE_DAC,
 }
-
-
-def everything(url: str, besides: Sequence[str] = ()) -> list[str]:
-    """Return every row of a catalogue as text, and of the events, which are only ever added, the last and their number.
-
-    It tells what `builders.dump` tells, in a tenth of its time. Tables that are named in `besides` are left out.
-    """
-    database = db.acquire(place.parse_url(url))
-    found = []
-    try:
-        with database.reading() as connection:
-            raw: Any = connection.connection.driver_connection
-            for table in sorted(set(model.Base.metadata.tables).difference(besides)):
-                columns = "max(id), count(*)" if table == "event" else "*"
-                rows = raw.execute(f"SELECT {columns} FROM {table}").fetchall()
-                found += sorted(f"{table} {row}" for row in rows)
-    finally:
-        db.release(database)
-    return found
 
 
 _OBJECT, _OWNER = sqlalchemy.bindparam("object_id", type_=model.Id()), sqlalchemy.bindparam("owner", type_=model.Text())
@@ -154,6 +139,13 @@ class World(Breakable):
         code, handle = ntmsapi.OpenNtmsSession(self.url, "tests", caller=ADMINISTRATOR)
         assert code == 0
         self.undo.callback(ntmsapi.CloseNtmsSession, handle)
+        return handle
+
+    def new_notification(self, kind: Kind = Kind.NTMS_MEDIA_POOL) -> Any:
+        """Return a handle that hears of changes, until the case is over."""
+        code, handle = ntmsapi.OpenNtmsNotification(self.h, int(kind))
+        assert code == 0
+        self.undo.callback(ntmsapi.CloseNtmsNotification, handle)
         return handle
 
     def library(self, **options: Any) -> builders.BuiltLibrary:
@@ -467,6 +459,11 @@ SOUND: dict[str, Sound] = {
     "SwapNtmsMedia": _two_held,
     "UpdateNtmsOmidInfo": lambda w: (w.held(), NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_FILESYSTEM_INFO("UDF", "a", 5)),
     "WaitForNtmsOperatorRequest": lambda w: (w.asked(satisfied=True),),
+    "OpenNtmsNotification": lambda w: (int(NTMS_MEDIA_POOL),),
+    "WaitForNtmsNotification": lambda w: (0,),
+    "CloseNtmsNotification": lambda w: (),
+    "GetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO)),
+    "SetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO), int(NTMS_UIDEST_ADD), w.name("desk")),
     "AddNtmsMediaType": lambda w: (w.session.types.create(w.name("Type")).id, w.robot.id),
     "DeleteNtmsMediaType": lambda w: (_added_type(w), w.robot.id),
     "ChangeNtmsMediaType": lambda w: (w.medium(), w.pool(w.lto7)),
@@ -492,7 +489,8 @@ SOUND: dict[str, Sound] = {
     ),
 }
 WAITING = ("IdentifyNtmsSlot", "MountNtmsMedia")  # what they queue they wait for, so a worker has to be there
-WITH_HANDLE = [name for name in SOUND if name != "OpenNtmsSession"]
+OF_NOTIFICATIONS = ("WaitForNtmsNotification", "CloseNtmsNotification")  # their handle is no session's
+WITH_HANDLE = [name for name in SOUND if name not in ("OpenNtmsSession", *OF_NOTIFICATIONS)]
 
 
 def sound_call(w: World, name: str) -> Callable[[], Any]:
@@ -500,6 +498,9 @@ def sound_call(w: World, name: str) -> Callable[[], Any]:
     if name == "OpenNtmsSession":
         return partial(_open_and_close, *SOUND[name](w))
     handle = w.new_handle() if name == "CloseNtmsSession" else w.h
+    if name in OF_NOTIFICATIONS:
+        handle = w.new_notification()
+        w.pool()
     call = partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
     return partial(w.at_work, call) if name in WAITING else call
 

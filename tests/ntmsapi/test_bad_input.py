@@ -16,6 +16,7 @@ import pytest
 from conftest import Postgresql
 from ntmsapi.pairs_world import (
     FUNCTIONS,
+    OF_NOTIFICATIONS,
     OWNER_AND_DACL,
     SOUND,
     TESTS,
@@ -84,6 +85,8 @@ MAY_BE_NONE = {
 }
 # Arguments that only one call has, or that it alone takes so, beside those that the names tell.
 OF_ONE = {("AllocateNtmsMedia", "lpMediaId"), ("MountNtmsMedia", "lpDriveId")}
+HANDLES = ("hSession", "hNotification")
+OF_UI = ("GetNtmsUIOptions", "SetNtmsUIOptions")
 DEFAULTED = {"dwOptions", "dwTimeout", "dwCount", "dwPriority"}
 NO_ARRAY: list[Any] = ["x", b"x", 5, 1.5, object(), {}, NULL_GUID, [None], ["text"], [5], [b"x" * 16]]
 LOADABLE = (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_PARTITION)
@@ -103,6 +106,11 @@ def wrong_of_one_call(w: World, function: str, name: str) -> list[Any] | None:
         return [*NO_NUMBER, 1000, *([] if function == "DeleteNtmsRequests" else [0])]
     if function == "DeleteNtmsRequests" and name == "lpRequestId":
         return [None, *NO_ARRAY]
+    if function in OF_UI and name == "lpObjectId":
+        others = [one for kind, one in w.one_of_each().items() if kind not in (Kind.NTMS_COMPUTER, Kind.NTMS_LIBRARY)]
+        return [*NO_GUID, NULL_GUID, uuid.uuid4(), *others]
+    if name == "dwType" and function in (*OF_UI, "OpenNtmsNotification"):
+        return [None, *NO_NUMBER, 0, *([4, 5] if function in OF_UI else [19, 20]), 0x80000000, 0xFFFFFFFF]
     return None
 
 
@@ -133,7 +141,9 @@ def wrong_values(w: World, function: str, name: str) -> list[Any]:
         "lpMedia": [*NO_STRUCTURE, 5, NTMS_OBJECTINFORMATION(), NTMS_OBJECTINFORMATION(dwType=14)],
         "lpList": ["x", 5, (), [], [None], ["x"], {}, [w.side_structure()] * 2, [w.medium_structure(w.root)]],
         "dwType": [*NO_NUMBER, 0, 1, 18, 19, 20, 0xFFFFFFFF],
+        "lpszDestination": [*NO_TEXT, *BAD_TEXT[1:], "x" * 256],  # "" is this computer
         "dwAction": [*NO_NUMBER, 0, 4, 0x80000000, 0xFFFFFFFF],
+        "dwOperation": [*NO_NUMBER, 0, 4, 0x80000000, 0xFFFFFFFF],
         "dwOption": [*NO_NUMBER, 3, 4, 0x80000000, 0xFFFFFFFF],
         "dwOptions": [*NO_NUMBER, 4, 0x80000000, 0xFFFFFFFF],
         "dwOrderNumber": [*NO_NUMBER, 0],
@@ -169,13 +179,22 @@ def parameters(function: str) -> dict[str, inspect.Parameter]:
 
 def arguments_of(w: World, function: str) -> dict[str, Any]:
     """Return a sound call's arguments by name, those with defaults included."""
-    names = [name for name in parameters(function) if name not in ("hSession", "caller")]
+    names = [name for name in parameters(function) if name not in (*HANDLES, "caller")]
     given = dict(zip(names, SOUND[function](w), strict=False))
     return given | {name: parameters(function)[name].default for name in names if name not in given}
 
 
+def handle_of(w: World, function: str) -> dict[str, Any]:
+    """Return the handle that a call takes, by name; that of a notification has a change to tell."""
+    if function in OF_NOTIFICATIONS:
+        handle = w.new_notification()
+        w.pool()
+        return {"hNotification": handle}
+    return {} if function == "OpenNtmsSession" else {"hSession": w.new_handle()}
+
+
 ARGUMENTS = [
-    (function, name) for function in FUNCTIONS for name in parameters(function) if name not in ("hSession", "caller")
+    (function, name) for function in FUNCTIONS for name in parameters(function) if name not in (*HANDLES, "caller")
 ]
 
 
@@ -185,7 +204,7 @@ def test_wrong_argument(function: str, name: str, backend: str, worlds: Worlds) 
     w = worlds.shared(backend)
     with w.undo:
         sound = arguments_of(w, function)
-        handle = {} if function == "OpenNtmsSession" else {"hSession": w.h}
+        handle = handle_of(w, function)
         values = wrong_values(w, function, name)
         before = everything(w.url)
         wrong = []
@@ -320,11 +339,11 @@ def test_missing_required_argument_is_a_type_error(function: str, worlds: Worlds
     w = worlds.shared("sqlite")
     call = getattr(ntmsapi, function)
     needed = [name for name, one in parameters(function).items() if one.default is inspect.Parameter.empty]
-    before_sound = {"hSession": w.new_handle()} if function != "OpenNtmsSession" else {}
-    sound = before_sound | arguments_of(w, function)
+    handles = handle_of(w, function)
+    sound = handles | arguments_of(w, function)
     before = everything(w.url)
     for name in needed:
-        for handle in ({}, {"hSession": None}) if before_sound and name != "hSession" else ({},):
+        for handle in ({}, dict.fromkeys(handles)) if name not in handles else ({},):
             with pytest.raises(TypeError):
                 call(**{other: value for other, value in (sound | handle).items() if other != name})
     with pytest.raises(TypeError):
@@ -349,13 +368,14 @@ def test_arguments_are_those_of_the_header(function: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("function", WITH_HANDLE)
+@pytest.mark.parametrize("function", [*WITH_HANDLE, *OF_NOTIFICATIONS])
 def test_every_argument_by_keyword(function: str, backend: str, worlds: Worlds) -> None:
     w = worlds.shared(backend)
     with w.undo:
-        call = partial(getattr(ntmsapi, function), hSession=w.new_handle(), **arguments_of(w, function))
+        call = partial(getattr(ntmsapi, function), **handle_of(w, function), **arguments_of(w, function))
         result = w.at_work(call) if function in WAITING else call()
-        outs = [one for one in FUNCTIONS[function]["params"] if one["dir"] != "in"]
+        outs = [one["name"] for one in FUNCTIONS[function]["params"] if one["dir"] != "in"]
+        outs += ["the handle"] if FUNCTIONS[function]["returns_kind"] == "HANDLE" else []
         assert first(result) == 0
         if outs and function not in ("GetNtmsObjectInformation",):
             assert len(result) == 1 + len(outs)
@@ -381,6 +401,26 @@ def test_handle_that_is_none(function: str, backend: str, worlds: Worlds) -> Non
                 result = getattr(ntmsapi, function)(handle, *values)
                 assert first(result) == ErrorCode.ERROR_INVALID_HANDLE
                 assert not isinstance(result, tuple) or set(result[1:]) == {None}
+        assert everything(w.url) == before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("function", OF_NOTIFICATIONS)
+def test_notification_handle_that_is_none(function: str, backend: str, worlds: Worlds) -> None:
+    """It is looked at before anything else, and is none of a session; only the absent one is told apart by closing."""
+    w = worlds.shared(backend)
+    with w.undo:
+        closed, arguments = w.new_notification(), SOUND[function](w)
+        assert ntmsapi.CloseNtmsNotification(closed) == 0
+        before = everything(w.url)
+        garbage: list[Any] = [0, 1, -1, True, "x", b"x", 1.5, [], {}, object(), w.root, closed, w.session, w.h, None]
+        for handle in [*garbage, int, closed.__class__, closed.__class__()]:
+            code = ErrorCode.ERROR_INVALID_HANDLE
+            if handle is None and function == "CloseNtmsNotification":
+                code = ErrorCode.ERROR_INVALID_PARAMETER
+            for values in (arguments, [None] * len(arguments), ["\ud800"] * len(arguments)):
+                result = getattr(ntmsapi, function)(handle, *values)
+                assert result == (code if function == "CloseNtmsNotification" else (code, None))
         assert everything(w.url) == before
 
 
@@ -445,7 +485,7 @@ def test_handle_carried_over_a_fork(backend: str, worlds: Worlds) -> None:
     """Every call says 6 in the child, which may open a session of its own; the parent goes on as before."""
     url = worlds.url(backend)
     report = json.loads(run_script(__file__, url))
-    assert report["child"] == dict.fromkeys(WITH_HANDLE, int(ErrorCode.ERROR_INVALID_HANDLE))
+    assert report["child"] == dict.fromkeys([*WITH_HANDLE, *OF_NOTIFICATIONS], int(ErrorCode.ERROR_INVALID_HANDLE))
     assert report["child opens"] == [0, 0]
     assert report["parent"] == dict.fromkeys(SOUND, 0)
     assert rsm.schema.check(url) == []
@@ -457,6 +497,7 @@ def _fork(url: str) -> None:
     w = World(None, url, "2003")
     calls: dict[str, Callable[[], Any]] = {name: sound_call(w, name) for name in SOUND}
     carried = {name: partial(getattr(ntmsapi, name), w.h, *SOUND[name](w)) for name in WITH_HANDLE}
+    carried |= {name: sound_call(w, name) for name in OF_NOTIFICATIONS}
     reader, writer = os.pipe()
     if not os.fork():
         codes = {name: int(first(call())) for name, call in carried.items()}

@@ -18,6 +18,7 @@ from ntmsapi import (
     pairs_inventory,
     pairs_media,
     pairs_mounting,
+    pairs_notifications,
     pairs_objects,
     pairs_operators,
     pairs_queue,
@@ -123,6 +124,7 @@ def test_modules_of_the_table_are_all_in_use() -> None:
         pairs_table,
         pairs_inventory,
         pairs_mounting,
+        pairs_notifications,
     )
     modules = {module.__name__ for module in tables}
     assert modules <= made

@@ -15,7 +15,17 @@ import builders
 import pytest
 from conftest import Postgresql
 from ntmsapi.pairs_operators import subjects
-from ntmsapi.pairs_world import ALICE, FUNCTIONS, OWNER_AND_DACL, RIGHT, TESTS, World, Worlds, first
+from ntmsapi.pairs_world import (
+    ALICE,
+    FUNCTIONS,
+    OF_NOTIFICATIONS,
+    OWNER_AND_DACL,
+    RIGHT,
+    TESTS,
+    World,
+    Worlds,
+    first,
+)
 
 from rsm import ntmsapi
 from rsm.constants import (
@@ -27,6 +37,10 @@ from rsm.constants import (
     NTMS_LIBREQUEST,
     NTMS_MOUNT_WRITE,
     NTMS_OMID_TYPE_FILESYSTEM_INFO,
+    NTMS_UIDEST_ADD,
+    NTMS_UIDEST_DELETE,
+    NTMS_UIDEST_DELETEALL,
+    NTMS_UITYPE_INFO,
     OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
     ErrorCode,
@@ -65,6 +79,8 @@ def give(w: World, guard: Guard, *aces: Ace, owner: str | None = None) -> None:
 def is_allowed(result: Any) -> bool:
     return first(result) != DENIED
 
+
+UI_CHANGES = ((NTMS_UIDEST_ADD, "desk"), (NTMS_UIDEST_DELETE, "desk"), (NTMS_UIDEST_DELETEALL, ""))
 
 # What is asked of whom: the arguments of a call, and the guards that its rights are looked for on
 
@@ -125,7 +141,19 @@ def subject(w: World, function: str) -> tuple[tuple[Any, ...], dict[str, Guard]]
     }
     if function in arguments:
         return arguments[function], guards
+    if function in (*OF_NOTIFICATIONS, "OpenNtmsNotification"):
+        return hearing(w, function), guards
     return work(w, function, library, medium, other), guards
+
+
+def hearing(w: World, function: str) -> tuple[Any, ...]:
+    """Return the arguments of the calls about notifications; the handle of one is alice's, opened while she might."""
+    if function == "OpenNtmsNotification":
+        return (POOL,)
+    w.permit(COMPUTER, w.computer)
+    code, handle = ntmsapi.OpenNtmsNotification(w.handle(ALICE), POOL)
+    assert code == 0
+    return (handle, 0) if function == "WaitForNtmsNotification" else (handle,)
 
 
 def work(
@@ -186,6 +214,12 @@ def call(w: World, function: str, caller: Caller, arguments: tuple[Any, ...]) ->
         assert (code == 0) == (handle is not None)
         ntmsapi.CloseNtmsSession(handle)
         return code
+    if function in OF_NOTIFICATIONS:
+        return getattr(ntmsapi, function)(*arguments)
+    if function == "OpenNtmsNotification":
+        code, handle = ntmsapi.OpenNtmsNotification(w.handle(caller), *arguments)
+        assert (ntmsapi.CloseNtmsNotification(handle) == 0) == (code == 0)
+        return code
     return getattr(ntmsapi, function)(w.handle(caller), *arguments)
 
 
@@ -225,8 +259,23 @@ def holdings(right: AccessRights, era: str) -> Iterator[tuple[str, Caller, Seque
         yield f"{caller} owner", caller, [], "administrators", era == "2003" or owners
 
 
+def misjudged(
+    w: World, function: str, arguments: tuple[Any, ...], guard: Guard, right: AccessRights, era: str
+) -> list[tuple[str, bool]]:
+    """Return the ways of holding `right` on a guard that a call judges wrongly, and what was to be said of them."""
+    wrong = []
+    for name, caller, aces, owner, held in holdings(right, era):
+        give(w, guard, *aces, owner=owner)
+        if is_allowed(call(w, function, caller, arguments)) != held:
+            wrong.append((name, held))
+    return wrong
+
+
 FOR_ADMINISTRATORS = [name for name, facts in FACTS["functions"].items() if "administrator" in facts["2003"]]
-BY_LISTS = [name for name in FACTS["functions"] if name not in (*FOR_ADMINISTRATORS, "SubmitNtmsOperatorRequest")]
+BY_SOURCE = [name for name, facts in FACTS["functions"].items() if "by_source" in facts["2003"]]
+BY_LISTS = [
+    name for name in FACTS["functions"] if name not in (*FOR_ADMINISTRATORS, *BY_SOURCE, "SubmitNtmsOperatorRequest")
+]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -241,18 +290,39 @@ def test_every_way_of_holding_a_right(function: str, era: str, backend: str, wor
         for guard in guards.values():
             w.protect(*guard, Ace(True, "everyone", ALL_RIGHTS))
         needed = needs(function, era)
-        wrong = []
+        wrong = {}
         for scope, right in needed.items():
-            for name, caller, aces, owner, held in holdings(right, era):
-                give(w, guards[scope], *aces, owner=owner)
-                if is_allowed(call(w, function, caller, arguments)) != held:
-                    wrong.append((scope, name, held))
+            wrong[scope] = misjudged(w, function, arguments, guards[scope], right, era)
             give(w, guards[scope], Ace(True, "everyone", ALL_RIGHTS))
-        assert wrong == []
+        assert wrong == {scope: [] for scope in needed}
         for scope, guard in guards.items():  # exactly what the facts name is enough
             give(w, guard, *[Ace(True, ALICE.user, needed[scope])] if scope in needed else [])
         if function != "CloseNtmsSession":
             assert is_allowed(call(w, function, ALICE, arguments))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("scope", ["library", "computer"])
+@pytest.mark.parametrize("function", BY_SOURCE)
+def test_every_way_of_holding_the_rights_on_a_source(
+    function: str, scope: str, era: str, backend: str, worlds: Worlds
+) -> None:
+    """Of the library and the computer only the one that is given is asked, for all its rights; a session's is free."""
+    w = worlds.shared(backend, era)
+    letters = FACTS["functions"][function][era]["by_source"][scope]
+    right = AccessRights(sum(RIGHT[letter] for letter in letters))
+    with w.undo:
+        for caller in (ALICE, OPERATOR, *ADMINISTRATORS):
+            w.handle(caller)
+        guards = {"library": (LIBRARY, w.library().id), "computer": (COMPUTER, w.computer)}
+        for guard in guards.values():
+            w.protect(*guard)
+        for change in UI_CHANGES if function.startswith("Set") else [()]:
+            arguments = (guards[scope][1], NTMS_UITYPE_INFO, *change)
+            assert misjudged(w, function, arguments, guards[scope], right, era) == []
+            give(w, guards[scope])
+            assert is_allowed(call(w, function, ALICE, (None, *arguments[1:])))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
