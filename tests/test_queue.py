@@ -338,3 +338,27 @@ def test_who_is_not_served_in_time_is_cancelled(session: rsm.Session, tmp_path: 
         ended = real.settle(request)
         assert (ended.state, ended.error_code) == (queue.CANCELLED, rsm.TimeoutError.code)
         assert real.details(request)["message"] == "its time is over"
+
+
+# Inventories
+
+
+def test_stopping_inventories_leaves_what_was_asked_for_by_itself(robot: Queue) -> None:
+    robot.medium("A00001")
+    mine = robot.session.libraries.identify(robot.library.slots[0])
+    inventory = robot.session.libraries.inventory(robot.library.id, full=False)
+    assert mine is not None
+    assert inventory is not None
+    part = robot.add(queue.IDENTIFY, medium_id=mine.medium, work_item_id=inventory.id)
+    assert robot.session.libraries.stop_inventory(robot.library.id) == 2
+    assert [robot.row(each).state for each in (inventory.id, part)] == [queue.STOPPED] * 2
+    assert robot.row(mine.id).state == queue.QUEUED
+
+
+def test_an_inventory_of_the_services_own_waits_once(robot: Queue) -> None:
+    def waiting() -> list[int]:
+        return [each.operation_option for each in robot.session.requests.list(robot.library.id, live=True)]
+
+    for method in (queue.FAST, queue.FAST, queue.FULL, queue.FULL, queue.FAST):
+        robot.session.write(queue.queue_inventory, robot.library.id, method)
+    assert waiting() == [queue.FAST, queue.FULL]  # a full one sees all that a fast one does, not the other way round

@@ -130,13 +130,7 @@ def end_session(transaction: Transaction, session_id: uuid.UUID, *, died: bool) 
             queue.end_request(transaction, request.id, queue.CANCELLED, call=call)
             if died and request.state == queue.INPROCESS:
                 # Who had it in hand may have died with it, and an ended request makes nobody take the library over.
-                queue.insert_request(
-                    transaction,
-                    queue.INVENTORY,
-                    request.library_id,
-                    caller_user=transaction.origin.user,
-                    option=int(queue.FAST),
-                )
+                queue.queue_inventory(transaction, request.library_id)
     for mount in transaction.rows(_MOUNTS_OF_SESSION, id=session_id):
         make_dismountable(transaction, mount.drive_id, call, deferred=True)
     for asked in transaction.rows(_ASKED_BY_SESSION, id=session_id):

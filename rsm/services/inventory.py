@@ -113,7 +113,7 @@ _LIBRARY_ROW = select(Library.id, Library.name, Library.library_type, Library.in
     Library.id == _LIBRARY
 )
 _LIVE_INVENTORIES = select(
-    LibraryRequest.id, LibraryRequest.state, LibraryRequest.operation, LibraryRequest.operation_option
+    LibraryRequest.id, LibraryRequest.state, LibraryRequest.operation, LibraryRequest.work_item_id
 ).where(
     LibraryRequest.library_id == _LIBRARY,
     queue.IS_LIVE,
@@ -180,7 +180,8 @@ def stop_inventory(transaction: Transaction, caller: Caller, library: Reference)
     _check_right(transaction, caller, row.id)
     stopped = 0
     for request in transaction.rows(_LIVE_INVENTORIES, library=row.id):
-        if request.operation in (queue.INVENTORY, queue.IDENTIFY) and request.state != queue.INPROCESS:
+        theirs = request.operation == queue.IDENTIFY and request.work_item_id is None  # asked for by itself
+        if request.operation in (queue.INVENTORY, queue.IDENTIFY) and request.state != queue.INPROCESS and not theirs:
             stopped += queue.end_request(transaction, request.id, queue.STOPPED, call="InventoryNtmsLibrary")
     return stopped
 
@@ -432,25 +433,8 @@ def record_look(
         except RsmError as error:
             findings.problems.append(f"{status.name}: {error}")
     if gone and not complete:
-        queue_inventory(transaction, library_id)
+        queue.queue_inventory(transaction, library_id)
     return findings
-
-
-def _is_inventory_queued(transaction: Transaction, library_id: uuid.UUID, method: NtmsInventoryMethod) -> bool:
-    return any(
-        request.operation == queue.INVENTORY
-        and request.state == queue.QUEUED
-        and (method is FAST or request.operation_option == method)
-        for request in transaction.rows(_LIVE_INVENTORIES, library=library_id)
-    )
-
-
-def queue_inventory(transaction: Transaction, library_id: uuid.UUID, method: NtmsInventoryMethod = FAST) -> None:
-    """Queue an inventory of the service's own, unless one that sees as much waits already."""
-    if not _is_inventory_queued(transaction, library_id, method):
-        queue.insert_request(
-            transaction, queue.INVENTORY, library_id, caller_user=transaction.origin.user, option=int(method)
-        )
 
 
 def wants_every_label(transaction: Transaction, library_id: uuid.UUID, option: int) -> bool:
@@ -468,7 +452,7 @@ def recover_from_mismatch(transaction: Transaction, library_id: uuid.UUID) -> No
     """Queue a full inventory after a label that was another's, where the library is set to recover by itself."""
     row = transaction.row(_AUTO_RECOVERY, library=library_id)
     if row is not None and row.auto_recovery:
-        queue_inventory(transaction, library_id, FULL)
+        queue.queue_inventory(transaction, library_id, FULL)
 
 
 # Entering what appeared

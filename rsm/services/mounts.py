@@ -450,6 +450,8 @@ def abandon_requests(transaction: Transaction, request_ids: Sequence[uuid.UUID],
         if request.completed is None:
             queue.end_request(transaction, request_id, queue.CANCELLED, error_code=error_code, call="abandon")
             queue.drop_operator_requests(transaction, request_id)
+            if request.state == queue.INPROCESS:  # should its holder die now, nobody would look where the cartridge is
+                queue.queue_inventory(transaction, request.library_id)
         release_mount(transaction, request_id, "abandon", deferred=False)
 
 

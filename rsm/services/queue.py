@@ -201,6 +201,21 @@ def read_request(transaction: Transaction, request_id: uuid.UUID) -> Any:
     return transaction.row(_READ, id=request_id)
 
 
+_WAITING_INVENTORIES = select(LibraryRequest.operation_option).where(
+    LibraryRequest.library_id == _LIBRARY,
+    LibraryRequest.state == int(QUEUED),
+    LibraryRequest.completed.is_(None),
+    LibraryRequest.operation == int(INVENTORY),
+)
+
+
+def queue_inventory(transaction: Transaction, library_id: uuid.UUID, method: NtmsInventoryMethod = FAST) -> None:
+    """Queue an inventory of the service's own, unless one that sees as much waits already."""
+    waiting = transaction.rows(_WAITING_INVENTORIES, library=library_id)
+    if not any(method is FAST or each.operation_option == method for each in waiting):
+        insert_request(transaction, INVENTORY, library_id, caller_user=transaction.origin.user, option=int(method))
+
+
 _PARTS = select(func.count().label("live")).where(
     LibraryRequest.library_id == _LIBRARY, IS_LIVE, or_(LibraryRequest.id == _ID, LibraryRequest.work_item_id == _ID)
 )

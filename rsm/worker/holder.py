@@ -130,7 +130,7 @@ class Holder:
         self._set_library_state(NtmsOperationalState.NTMS_READY)
         self._recover()
         if readiness.contents_may_differ:
-            self.worker.write(inventory.queue_inventory, self.library_id)
+            self.worker.write(queue.queue_inventory, self.library_id)
         return True
 
     def _claim_device(self) -> None:

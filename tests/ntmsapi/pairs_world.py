@@ -30,6 +30,7 @@ from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
     NTMS_DISMOUNT_IMMEDIATE,
+    NTMS_DRIVE,
     NTMS_INVENTORY_FAST,
     NTMS_LIBRARY,
     NTMS_LIBREQUEST,
@@ -265,7 +266,10 @@ class World(Breakable):
         else:
             folder = self.worlds.folder
         with self.working():
-            return mounting.make_stock(self.session, folder, **options)
+            stock = mounting.make_stock(self.session, folder, **options)
+        for drive in stock.drives:  # what one case leaves in a drive must not be put away in the middle of a later one
+            self.session.objects.update(NTMS_DRIVE, drive, defer_dismount_seconds=86_400)
+        return stock
 
     def in_drive(self, *, in_use: bool) -> tuple[uuid.UUID, uuid.UUID]:
         """Return a side and the drive of a library of its own that it is in, on record only."""
