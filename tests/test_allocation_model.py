@@ -258,6 +258,6 @@ def test_allocation_keeps_to_the_model(tmp_path: Path) -> None:
     run_state_machine_as_test(
         Allocations,
         settings=hypothesis.settings(
-            max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+            max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
         ),
     )

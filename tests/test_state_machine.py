@@ -268,7 +268,7 @@ def test_pools_and_media_agree_with_the_model(sqlite_path: Path) -> None:
     run_state_machine_as_test(
         PoolsAndMedia,
         settings=hypothesis.settings(
-            max_examples=20,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
