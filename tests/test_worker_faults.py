@@ -410,7 +410,7 @@ def test_the_last_session_closes_while_work_is_in_hand(
 # Holders that sleep, die, and fork
 
 SLEEPER = """
-import signal, rsm
+import signal, threading, rsm
 from rsm.libraries.base import StaleEpochError
 from rsm.libraries.virtual import VirtualLibrary
 from rsm.services.epochs import SupersededError
@@ -420,12 +420,14 @@ from rsm.worker import Worker
 url, when = sys.argv[1:]
 session = rsm.connect(url, application="sleeper", caller=rsm.Caller("user:admin", administrator=True))
 move, write = VirtualLibrary.move, Worker.write
+writer = threading.RLock()
 
 def sleep():
     VirtualLibrary.move = move
-    for library in session.libraries.list():  # as when the server lost the connection that carried the claim
-        session._database.claims.drop(claim_of_library(library.id))
-    signal.raise_signal(signal.SIGSTOP)  # this thread stops at once, before it takes the robot
+    with writer:  # no thread of this process sleeps in the middle of a write
+        for library in session.libraries.list():  # as when the server lost the connection that carried the claim
+            session._database.claims.drop(claim_of_library(library.id))
+        signal.raise_signal(signal.SIGSTOP)  # this thread stops at once, before it takes the robot
 
 def moving(*arguments, **keywords):
     if when == "before":
@@ -440,7 +442,8 @@ def moving(*arguments, **keywords):
 
 def writing(*arguments, **keywords):
     try:
-        return write(*arguments, **keywords)
+        with writer:
+            return write(*arguments, **keywords)
     except SupersededError:
         say("dropped")
         raise

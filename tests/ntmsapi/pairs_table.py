@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ntmsapi.pairs_damage import first
 from ntmsapi.pairs_world import ALICE, FUNCTIONS, SOUND, WAITING, World, sound_call
 
 from rsm import ntmsapi
@@ -122,6 +123,7 @@ SUCCESSES = {
     "SatisfyNtmsOperatorRequest": "the request counts as satisfied",
     "WaitForNtmsOperatorRequest": "the request was satisfied",
 }
+MOST_FILLINGS = 500
 # The last table that each call reads or writes; without it the call fails in the middle, not at its beginning.
 LAST_TABLE = {
     "EnumerateNtmsObject": "library",
@@ -163,12 +165,14 @@ def no_room(w: World, function: str) -> Attempt:
     call = sound_call(w, function)
     if w.is_sqlite:
         w.fill_up()
-        while function not in WAITING and not w.takes_room(call):
-            if function == "OpenNtmsNotification":  # it writes no event, and only now and then a page is full
-                w.new_notification()
-            else:  # it deleted so much that a page became free
-                call = sound_call(w, function)
-                w.fill_up()
+        for _ in range(MOST_FILLINGS):  # free pages, or pages that are not full yet, are used up by the call itself
+            if function in WAITING or w.takes_room(call):
+                break
+            assert first(call()) == 0
+            call = sound_call(w, function)
+            w.fill_up()
+        else:
+            raise AssertionError(f"{function} finds room although it was called {MOST_FILLINGS} times")
     return Attempt([call], partial(w.full, LAST_TABLE.get(function, "event")), then=[call])
 
 
