@@ -33,7 +33,7 @@ def first(result: Any) -> Any:
 def everything(url: str, besides: Sequence[str] = ()) -> list[str]:
     """Return every row of a catalogue as text, and of the events, which are only ever added, the last and their number.
 
-    It tells what `builders.dump` tells, in a tenth of its time. Tables that are named in `besides` are left out.
+    Tables that are named in `besides` are left out.
     """
     database = db.acquire(place.parse_url(url))
     found = []
