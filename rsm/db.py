@@ -530,6 +530,11 @@ def is_retryable(error: RsmError) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in ("40001", "40P01")
 
 
+def is_over_time(error: DatabaseFailureError) -> bool:
+    """Tell whether a call waited for other writers until its session's time for that was over; nothing changed."""
+    return isinstance(error.__cause__, GateTimeoutError) or getattr(error.__cause__, "sqlstate", None) == "55P03"
+
+
 # The catalogues this process has open
 
 _databases: dict[str, Database] = {}

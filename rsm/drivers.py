@@ -5,6 +5,7 @@ Each class answers the same questions for one of them. Here, and only here, a dr
 
 import contextlib
 import ctypes
+import errno
 import os
 import sqlite3
 import urllib.parse
@@ -322,3 +323,8 @@ class Postgresql:
         if state.startswith(("08", "57P")) or (not state and isinstance(error, self._operational_error)):
             return NotConnectedError(f"{label} cannot be reached: {text}")
         return DatabaseFailureError(f"{label}: {text}")
+
+
+def is_without_network(error: BaseException | None) -> bool:
+    """Tell whether a driver's error says that this machine has no network, not that a server does not answer."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENETDOWN, errno.ENETUNREACH))

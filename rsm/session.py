@@ -18,12 +18,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 from rsm import db, identity, place, schema
 from rsm import worker as work
 from rsm.db import Transaction
+from rsm.drivers import is_without_network
 from rsm.errors import (
     DatabaseFailureError,
     DatabaseFullError,
     InvalidHandleError,
     InvalidOperationError,
     InvalidParameterError,
+    NoNetworkError,
     NotConnectedError,
     RsmError,
 )
@@ -114,6 +116,7 @@ def connect(
         TypeError: an argument has the wrong Python type.
         InvalidParameterError: an argument's value means nothing.
         DatabaseFailureError: the catalogue cannot be opened, is damaged, or is none.
+        NoNetworkError: this machine has no network to reach the server through.
         NotConnectedError: the server cannot be reached.
         NotReadyError: it is being upgraded just now.
         NoInterfacesError: it is older than this program; the message tells the command that upgrades it.
@@ -132,7 +135,12 @@ def connect(
     named = None if database is None else os.fspath(database)
     if isinstance(named, bytes):
         raise TypeError("database must be a path of text, not bytes")
-    opened = schema.open_database(place.parse_url(named), upgrade_for=who if upgrade else None, creator=who)
+    try:
+        opened = schema.open_database(place.parse_url(named), upgrade_for=who if upgrade else None, creator=who)
+    except NotConnectedError as error:
+        if is_without_network(error.__cause__):
+            raise NoNetworkError(str(error)) from error.__cause__
+        raise
     try:
         return Session(opened, who, called, worker, busy_timeout_ms)
     except BaseException:

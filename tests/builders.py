@@ -213,9 +213,7 @@ def add_operator_request(url: str, message: str = "please") -> uuid.UUID:
 
 def side(number: int = 0, state: State = State.NTMS_PARTSTATE_AVAILABLE, **fields: Any) -> rsm.NewSide:
     """Return a side to put on record, with a label of its own."""
-    return rsm.NewSide(
-        "tests", fields.pop("label_id", uuid.uuid4().bytes), state, label_info=f"side {number}", **fields
-    )
+    return rsm.NewSide("MTF", fields.pop("label_id", uuid.uuid4().bytes), state, label_info=f"side {number}", **fields)
 
 
 def put_online(url: str, medium: uuid.UUID, library: BuiltLibrary, slot: int = 0) -> None:
@@ -314,7 +312,7 @@ _MEDIUM: dict[str, Any] = {
 _SIDE: dict[str, Any] = {
     **dict.fromkeys(("mount_count", "allocate_count", "capacity_bytes"), 0),
     "mounted": False,
-    "label_type": "tests",
+    "label_type": "MTF",
     "label_info": "",
     "label_written_by_us": False,
 }

@@ -45,7 +45,7 @@ def check_new_catalogue() -> None:
     url = f"sqlite:///{HERE / 'new.db'}"
     with rsm.connect(url, application="check_wheel") as session:
         pool = session.pools.create("\\Wheel\\Daily", media_type="LTO-8", parents=True)
-        session.media.create(pool, [rsm.NewSide("check", b"1")], barcode="A00001L8")
+        session.media.create(pool, [rsm.NewSide("MTF", b"1")], barcode="A00001L8")
         try:
             session.pools.delete(pool)
         except rsm.NotEmptyError as error:

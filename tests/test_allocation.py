@@ -53,7 +53,7 @@ def test_an_allocation_is_recorded_whole(world: World) -> None:
     assert (logical.application, logical.user, logical.name) == ("tests", "user:admin", "A1")
     (found,) = world.session.media.sides("A1")
     assert (found.state, found.allocate_count, found.logical_medium) == (ALLOCATED, 1, logical.id)
-    assert found.label_type == "tests"
+    assert found.label_type == "MTF"
     assert world.session.media.logical_media(r"\One") == world.session.media.logical_media() == [logical]
     assert [(event.operation, event.kind, event.object) for event in events] == [
         (Operation.NTMS_OBJ_UPDATE, Kind.NTMS_PARTITION, side),

@@ -47,7 +47,7 @@ def state_of(session: rsm.Session, medium: rsm.PhysicalMedium | str) -> list[Sta
 def test_a_new_cartridge_has_the_documented_defaults(world: rsm.Session) -> None:
     pool = world.pools.get("One")
     with world.because("delivery"), new_events(world) as events:
-        medium = world.media.create(pool, [rsm.NewSide("tests", b"\x00\xff")])
+        medium = world.media.create(pool, [rsm.NewSide("MTF", b"\x00\xff")])
     (side,) = world.media.sides(medium)
     shelf = world.objects.get(Kind.NTMS_LIBRARY, medium.library)
     assert shelf.library_type is NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE
@@ -58,7 +58,7 @@ def test_a_new_cartridge_has_the_documented_defaults(world: rsm.Session) -> None
     assert (medium.medium_type_code, medium.density_code, medium.description) == (0, 0, "")
     assert medium.name == medium.sequence_number == "000001"
     assert (side.medium, side.pool, side.number, side.name) == (medium.id, pool.id, 0, medium.name)
-    assert (side.state, side.label_type, side.label_id, side.label_info) == (IMPORT, "tests", b"\x00\xff", "")
+    assert (side.state, side.label_type, side.label_id, side.label_info) == (IMPORT, "MTF", b"\x00\xff", "")
     assert (side.mount_count, side.allocate_count, side.capacity_bytes, side.logical_medium) == (0, 0, 0, None)
     assert [(event.operation, event.kind, event.object) for event in events] == [
         (INSERT, Kind.NTMS_PHYSICAL_MEDIA, medium.id),
@@ -82,14 +82,14 @@ NAMES: list[tuple[dict[str, Any], str, str]] = [
 def test_default_names(world: rsm.Session) -> None:
     for options, label_info, name in NAMES:
         medium = world.media.create("One", [builders.side()], **options) if not label_info else None
-        side = rsm.NewSide("tests", b"1", AVAILABLE, label_info=label_info)
+        side = rsm.NewSide("MTF", b"1", AVAILABLE, label_info=label_info)
         if medium is not None:
             world.media.delete(medium)
         medium = world.media.create("One", [side], **options)
         assert medium.name == name
         assert medium.barcode == options.get("barcode", "").rstrip()
         assert (medium.barcode_state is NtmsBarCodeState.NTMS_BARCODESTATE_OK) == bool(medium.barcode)
-    two = world.media.create("Two", [rsm.NewSide("t", b"1", label_info="first"), rsm.NewSide("t", b"2")])
+    two = world.media.create("Two", [rsm.NewSide("MTF", b"1", label_info="first"), rsm.NewSide("MTF", b"2")])
     assert two.name == two.sequence_number == "000007"
     assert [side.name for side in world.media.sides(two)] == ["000007"] * 2
 
@@ -98,7 +98,7 @@ def test_all_that_is_given_is_kept(world: rsm.Session) -> None:
     ids = [uuid.uuid4() for _ in range(5)]
     sides = [
         rsm.NewSide(
-            "tests",
+            "MTF",
             bytes(range(255)),
             state,
             label_info="info",
@@ -129,7 +129,7 @@ def test_all_that_is_given_is_kept(world: rsm.Session) -> None:
 
 def test_any_state_may_be_put_on_record(world: rsm.Session) -> None:
     for state in State:
-        medium = world.media.create("One", [rsm.NewSide("t", b"1", state)])
+        medium = world.media.create("One", [rsm.NewSide("MTF", b"1", state)])
         (side,) = world.media.sides(medium)
         assert side.state is state
         allocated = state in (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE)
@@ -137,7 +137,7 @@ def test_any_state_may_be_put_on_record(world: rsm.Session) -> None:
 
 
 def new(**fields: Any) -> list[rsm.NewSide]:
-    return [rsm.NewSide(**{"label_type": "t", "label_id": b"1", **fields})]
+    return [rsm.NewSide(**{"label_type": "MTF", "label_id": b"1", **fields})]
 
 
 REFUSED_CREATES: list[tuple[str, list[rsm.NewSide], dict[str, Any], type[rsm.RsmError]]] = [
@@ -152,7 +152,7 @@ REFUSED_CREATES: list[tuple[str, list[rsm.NewSide], dict[str, Any], type[rsm.Rsm
     ("Two", new(), {}, rsm.MediaIncompatibleError),
     ("One", new(), {"barcode": "KNOWN"}, rsm.InvalidMediaError),
     ("One", new(), {"barcode": "KNOWN "}, rsm.InvalidMediaError),
-    ("One", new(label_type="known"), {"error_on_duplicate": True}, rsm.AlreadyExistsError),
+    ("One", new(label_type="LTFS"), {"error_on_duplicate": True}, rsm.AlreadyExistsError),
     ("One", new(label_type=""), {}, rsm.InvalidParameterError),
     ("One", new(label_id=b""), {}, rsm.InvalidParameterError),
     ("One", new(label_id=b"x" * 256), {}, rsm.InvalidParameterError),
@@ -170,7 +170,7 @@ REFUSED_CREATES: list[tuple[str, list[rsm.NewSide], dict[str, Any], type[rsm.Rsm
 
 
 def test_refused_creates(world: rsm.Session, url: str) -> None:
-    known = world.media.create("One", new(label_type="known"), barcode="KNOWN")
+    known = world.media.create("One", new(label_type="LTFS"), barcode="KNOWN")
     (side,) = world.media.sides(known)
     same = uuid.uuid4()
     taken: list[tuple[str, list[rsm.NewSide], dict[str, Any], type[rsm.RsmError]]] = [
@@ -184,7 +184,7 @@ def test_refused_creates(world: rsm.Session, url: str) -> None:
         for pool, sides, options, error in [*REFUSED_CREATES, *taken]:
             with refused(error):
                 world.media.create(pool, sides, **options)
-    world.media.create("One", new(label_type="known"))  # one label on two cartridges is common
+    world.media.create("One", new(label_type="LTFS"))  # one label on two cartridges is common
 
 
 # Moving

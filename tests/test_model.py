@@ -132,7 +132,7 @@ def fill(world: World, url: str) -> None:
         disc = session.media.create("\\Box\\discs", [side(0), side(1)])
         ids["disc"] = disc.id
         ids["side0"], ids["side1"] = (each.id for each in session.media.sides(disc))
-        allocated = rsm.NewSide("tests", b"1", rsm.NtmsPartitionState.NTMS_PARTSTATE_ALLOCATED)
+        allocated = rsm.NewSide("MTF", b"1", rsm.NtmsPartitionState.NTMS_PARTSTATE_ALLOCATED)
         taken = session.media.create("\\Box\\more", [allocated])
         ids["taken_side"] = session.media.sides(taken)[0].id
         ids["logical"] = session.media.sides(taken)[0].logical_medium or uuid.UUID(int=0)

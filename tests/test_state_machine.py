@@ -216,7 +216,7 @@ class PoolsAndMedia(RuleBasedStateMachine):
 
     @rule(path=any_pool, barcode=barcodes, state=states)
     def create_medium(self, path: str, barcode: str, state: State) -> None:
-        sides = [rsm.NewSide("t", barcode.encode(), state)]
+        sides = [rsm.NewSide("MTF", barcode.encode(), state)]
         media = self.session.media
         self.both("create_medium", lambda: media.create(path, sides, barcode=barcode), path, barcode, state)
 

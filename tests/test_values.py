@@ -23,7 +23,7 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 
 NOUNS = ("pools", "media", "types", "acl", "objects", "events", "libraries")
-SIDE = rsm.NewSide("tests", b"1")
+SIDE = rsm.NewSide("MTF", b"1")
 DESCRIPTOR = rsm.SecurityDescriptor(dacl=(rsm.Ace(True, "everyone", rsm.AccessRights.USE),))
 
 
@@ -206,7 +206,7 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
     "media.swap": lambda world: {"first": world.others[Kind.NTMS_LOGICAL_MEDIA], "second": uuid.uuid4()},
     "media.update_label": lambda world: {
         "medium": world.others[Kind.NTMS_LOGICAL_MEDIA],
-        "type": "tests",
+        "type": "MTF",
         "id": b"1",
         "info": "",
     },

@@ -87,7 +87,7 @@ class Worker:
 
     def create_medium(self) -> None:
         state, barcode = self.random.choice(STATES), self.barcode()
-        side = rsm.NewSide("tests", barcode.encode(), state)
+        side = rsm.NewSide("MTF", barcode.encode(), state)
         self.session.media.create(self.random.choice(DESTINATIONS), [side], barcode=barcode)
 
     def move_medium(self) -> None:
@@ -127,7 +127,7 @@ def furnish(session: rsm.Session, library: Any) -> None:
         for child, media_type in (("a", "LTO-8"), ("b", "LTO-7")):
             session.pools.create(f"{top}\\{child}", media_type=media_type)
     for number in range(0, 12, 2):
-        side = rsm.NewSide("tests", bytes([number + 1]), STATES[0])
+        side = rsm.NewSide("MTF", bytes([number + 1]), STATES[0])
         session.media.create(POOLS[4 + number % 4], [side], barcode=f"B{number:03}")
 
 

@@ -34,7 +34,7 @@ is the name that people gave the volume, if it has one; of an archive without on
 
 from rsm.labels.base import MAXIMUM_HEAD_BYTES, MAXIMUM_ID_BYTES, MAXIMUM_INFO, MAXIMUM_TYPE, Label, Recogniser
 from rsm.labels.free import FREE_LABEL_BYTES, FREE_TYPE, RECOGNISER, is_free, make_free_label
-from rsm.labels.plugins import forget_recognisers, head_bytes, load_recognisers, recognise
+from rsm.labels.plugins import forget_recognisers, head_bytes, is_type_known, load_recognisers, recognise
 
 __all__ = [
     "FREE_LABEL_BYTES",
@@ -49,6 +49,7 @@ __all__ = [
     "forget_recognisers",
     "head_bytes",
     "is_free",
+    "is_type_known",
     "load_recognisers",
     "make_free_label",
     "recognise",

@@ -26,4 +26,4 @@ def _read_label(head: bytes) -> Label:
     return Label(AMANDA_TYPE, found["label"], decode_info(found["label"]))
 
 
-RECOGNISER: Final = FormatRecogniser("amanda", 512, _read_label)
+RECOGNISER: Final = FormatRecogniser("amanda", 512, _read_label, (AMANDA_TYPE,))

@@ -207,5 +207,5 @@ def _take_name(stream: bytes, at: int, size: int) -> bytes:
     return name[:-1]
 
 
-TAR_RECOGNISER: Final = FormatRecogniser("tar", RECORD_BYTES, _read_tar)
-CPIO_RECOGNISER: Final = FormatRecogniser("cpio", RECORD_BYTES, _read_cpio)
+TAR_RECOGNISER: Final = FormatRecogniser("tar", RECORD_BYTES, _read_tar, (TAR_TYPE,))
+CPIO_RECOGNISER: Final = FormatRecogniser("cpio", RECORD_BYTES, _read_cpio, (CPIO_TYPE,))

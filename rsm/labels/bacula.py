@@ -52,4 +52,4 @@ def _read_label(head: bytes) -> Label:
     return Label(label_type, volume, decode_info(volume))
 
 
-RECOGNISER: Final = FormatRecogniser("bacula", _MAXIMUM_BLOCK, _read_label)
+RECOGNISER: Final = FormatRecogniser("bacula", _MAXIMUM_BLOCK, _read_label, (BACULA_TYPE, BAREOS_TYPE))

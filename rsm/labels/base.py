@@ -6,11 +6,13 @@ Writing a recogniser
 --------------------
 
 A recogniser knows one label format: the mark that one backup program leaves at the start of its media. It is any object
-(an instance or a module, not a class) with three attributes:
+(an instance or a module, not a class) with three attributes, and a fourth that may be left out:
 
 * `name`: 1 to 63 printable characters, not only blanks; used in the log and to put recognisers in order.
 * `maximum_bytes`: how many bytes `claim` wants to see, 1 to 1,048,576 (1 MiB). It is read once.
 * `claim(head)`: returns the `Label` if these bytes are a label of the format, None if they are not.
+* `types`: the types of the labels that `claim` returns, a tuple of texts. It is read once. With it RSM refuses to
+  record a label that nobody here could ever read again; a recogniser without it may read labels of any type.
 
 `head` is the first bytes recorded on the side, from byte 0: at most `maximum_bytes` of them, fewer when less was
 recorded or could be read, none when the side is blank. Bytes that were recorded later on may follow the label.
@@ -31,6 +33,7 @@ recorded or could be read, none when the side is blank. Bytes that were recorded
     class Nightly:
         name = "nightly"
         maximum_bytes = 512
+        types = ("Nightly",)
 
         def claim(self, head: bytes) -> Label | None:
             if len(head) < 512 or not head.startswith(b"NIGHTLY1"):

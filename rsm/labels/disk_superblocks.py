@@ -15,6 +15,7 @@ from typing import Final
 from rsm.labels.base import Label
 from rsm.labels.fields import crc32c, decode_info, is_power_of_two, read_number, require, take, xxhash64
 
+EXT_TYPES: Final = ("ext2", "ext3", "ext4")
 XFS_TYPE: Final = "XFS"
 BTRFS_TYPE: Final = "btrfs"
 

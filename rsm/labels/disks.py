@@ -10,9 +10,18 @@ from collections.abc import Callable
 from typing import Final
 
 from rsm.labels.base import Label
-from rsm.labels.disk_boot_sectors import MAXIMUM_BYTES, read_exfat, read_fat, read_ntfs
-from rsm.labels.disk_discs import read_iso, read_udf
-from rsm.labels.disk_superblocks import read_btrfs, read_ext, read_xfs
+from rsm.labels.disk_boot_sectors import (
+    EXFAT_TYPE,
+    FAT32_TYPE,
+    FAT_TYPE,
+    MAXIMUM_BYTES,
+    NTFS_TYPE,
+    read_exfat,
+    read_fat,
+    read_ntfs,
+)
+from rsm.labels.disk_discs import ISO_TYPE, UDF_TYPE, read_iso, read_udf
+from rsm.labels.disk_superblocks import BTRFS_TYPE, EXT_TYPES, XFS_TYPE, read_btrfs, read_ext, read_xfs
 from rsm.labels.fields import FormatRecogniser, NotALabelError, require
 
 FILE_SYSTEMS: Final[tuple[Callable[[bytes], Label], ...]] = (
@@ -27,6 +36,9 @@ FILE_SYSTEMS: Final[tuple[Callable[[bytes], Label], ...]] = (
 )
 
 
+_TYPES: Final = (FAT_TYPE, FAT32_TYPE, EXFAT_TYPE, NTFS_TYPE, *EXT_TYPES, XFS_TYPE, BTRFS_TYPE, ISO_TYPE, UDF_TYPE)
+
+
 def _read_disk(head: bytes) -> Label:
     labels = []
     for read_file_system in FILE_SYSTEMS:
@@ -38,4 +50,4 @@ def _read_disk(head: bytes) -> Label:
     return labels[0]
 
 
-RECOGNISER: Final = FormatRecogniser("disk", MAXIMUM_BYTES, _read_disk)
+RECOGNISER: Final = FormatRecogniser("disk", MAXIMUM_BYTES, _read_disk, _TYPES)

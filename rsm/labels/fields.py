@@ -27,6 +27,7 @@ class FormatRecogniser:
     name: str
     maximum_bytes: int
     read_label: Callable[[bytes], Label]
+    types: tuple[str, ...]
 
     def claim(self, head: bytes) -> Label | None:
         """Return the label at the start of these bytes; None if it is of another format, damaged or cut off."""

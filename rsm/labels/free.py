@@ -66,6 +66,7 @@ class FreeRecogniser:
 
     name: str = "free"
     maximum_bytes: int = FREE_LABEL_BYTES
+    types: tuple[str, ...] = (FREE_TYPE,)
 
     def claim(self, head: bytes) -> Label | None:
         """Return the free label at the start of these bytes; None if it is cut off, damaged or of another version."""

@@ -47,4 +47,4 @@ def _read_text(block: bytes, at: int, encoding: str) -> str:
     return decode_info(take(block, offset, size), encoding) if size else ""
 
 
-RECOGNISER: Final = FormatRecogniser("mtf", 64 * 1024, _read_label)
+RECOGNISER: Final = FormatRecogniser("mtf", 64 * 1024, _read_label, (MTF_TYPE,))

@@ -52,6 +52,7 @@ class _Loaded:
     recogniser: Recogniser
     name: str
     maximum_bytes: int
+    types: frozenset[str] | None
 
 
 class _Cache:
@@ -88,6 +89,11 @@ def recognise(head: bytes) -> Label | None:
         if label is not None:
             return label
     return None
+
+
+def is_type_known(label_type: str) -> bool:
+    """Tell whether a recogniser of this process may ever read a label of that type."""
+    return any(loaded.types is None or label_type in loaded.types for loaded in _load())
 
 
 def forget_recognisers() -> None:
@@ -154,12 +160,12 @@ def _check(candidate: Any) -> _Loaded:
     """Return a candidate that is a recogniser.
 
     Raises:
-        TypeError: it is a class, or has not the attributes of a recogniser.
+        TypeError: it is a class, or has not the attributes of a recogniser, or one of the wrong type.
         ValueError: its name or its number of bytes is out of bounds.
     """
     if isinstance(candidate, type):
         raise TypeError("a class was registered: register an instance of it")
-    name, maximum_bytes = candidate.name, candidate.maximum_bytes
+    name, maximum_bytes, types = candidate.name, candidate.maximum_bytes, getattr(candidate, "types", None)
     if not callable(candidate.claim):
         raise TypeError("claim is not a function")
     if not isinstance(name, str) or not isinstance(maximum_bytes, int) or isinstance(maximum_bytes, bool):
@@ -168,4 +174,8 @@ def _check(candidate: Any) -> _Loaded:
         raise ValueError(f"name is not 1 to {MAXIMUM_NAME} printable characters")
     if not 1 <= maximum_bytes <= MAXIMUM_HEAD_BYTES:
         raise ValueError(f"maximum_bytes is not 1 to {MAXIMUM_HEAD_BYTES}")
-    return _Loaded(candidate, name, maximum_bytes)
+    if types is None:
+        return _Loaded(candidate, name, maximum_bytes, None)
+    if not isinstance(types, tuple) or not all(isinstance(label_type, str) for label_type in types):
+        raise TypeError("types is not a tuple of texts")
+    return _Loaded(candidate, name, maximum_bytes, frozenset(types))

@@ -70,5 +70,5 @@ def _find_volume_uuid(xml: bytes) -> bytes:
     return uuid.UUID(found[0].decode("ascii")).bytes
 
 
-RECOGNISER: Final = FormatRecogniser("vol1", _VOL1_BYTES, _read_volume_label)
-LTFS_RECOGNISER: Final = FormatRecogniser("ltfs", _VOL1_BYTES + _LTFS_XML_BYTES, _read_ltfs)
+RECOGNISER: Final = FormatRecogniser("vol1", _VOL1_BYTES, _read_volume_label, (ANSI_TYPE, IBM_TYPE))
+LTFS_RECOGNISER: Final = FormatRecogniser("ltfs", _VOL1_BYTES + _LTFS_XML_BYTES, _read_ltfs, (LTFS_TYPE,))

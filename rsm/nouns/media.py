@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from rsm import values
+from rsm import labels, values
 from rsm.constants import FILE_DEVICE_TYPE, NtmsReadWriteCharacteristics
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import InvalidParameterError
@@ -47,6 +47,7 @@ class Media(Noun):
             InvalidMediaPoolError: there is no such pool, or it is neither import nor application pool of media.
             AccessDeniedError: the rights on pool and computer (2000 era: pool and offline library) are missing.
             MediaIncompatibleError: the number of sides is not that of the pool's media type.
+            BadFormatError: no recogniser installed here reads labels of a side's type.
             InvalidMediaError: a cartridge with this bar code is on record.
             AlreadyExistsError: an id is in use, or with `error_on_duplicate` a label is on record.
         """
@@ -58,6 +59,7 @@ class Media(Noun):
         for side in sides:
             check_types({"a side": side}, values.NewSide)
             _check_side_types(side)
+        labels.load_recognisers()  # not in the transaction: plug-ins are imported once
         return self.session.write(
             media.create_medium,
             self.caller,
@@ -72,6 +74,7 @@ class Media(Noun):
             medium_id=id,
             library_id=library,
             error_on_duplicate=error_on_duplicate,
+            is_type_known=labels.is_type_known,
         )
 
     def get(self, medium: MediumLike) -> values.PhysicalMedium:
@@ -322,8 +325,11 @@ class Media(Noun):
             InvalidMediaPoolError: they are in different pools.
             InvalidStateError: one is not in the state ALLOCATED.
             BusyError: one is mounted.
+            BadFormatError: one bears a label that no recogniser installed here reads.
         """
-        self.session.write(allocation.swap, self.caller, _logical(first, "first"), _logical(second, "second"))
+        labels.load_recognisers()  # not in the transaction: plug-ins are imported once
+        pair = _logical(first, "first"), _logical(second, "second")
+        self.session.write(allocation.swap, self.caller, *pair, labels.is_type_known)
 
     def update_label(self, medium: LogicalLike, type: str, id: bytes, info: str = "") -> None:
         """Record the label that the application has written on the side (UpdateNtmsOmidInfo).
@@ -332,6 +338,7 @@ class Media(Noun):
             TypeError, InvalidParameterError: a part of the label is malformed; as `deallocate`.
             InvalidMediaError: there is no such logical medium.
             AccessDeniedError: the right on the pool is missing.
+            NotSupportedError: it is in a library that this host has no path to.
         """
         check_types({"type": type, "info": info}, str)
         check_types({"id": id}, bytes)

@@ -12,8 +12,8 @@ from rsm.constants import INFINITE, NTMS_DISMOUNT_IMMEDIATE, ErrorCode
 from rsm.constants import NtmsDismountOptions as Dismount
 from rsm.constants import NtmsMountOptions as Option
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.db import Transaction
-from rsm.errors import BusyError, InvalidMediaError, InvalidParameterError, TimeoutError
+from rsm.db import Transaction, is_over_time
+from rsm.errors import BusyError, DatabaseFailureError, InvalidMediaError, InvalidParameterError, TimeoutError
 from rsm.ntmsapi.calls import WHEN_CLOSED, Renamed, code_call, dword, flags, guid, guids, out_call, renaming, timeout
 from rsm.ntmsapi.structures import NTMS_MOUNT_INFORMATION
 from rsm.services.objects import kind_of
@@ -110,9 +110,18 @@ def DismountNtmsMedia(
     dwCount: int | None = None,
     dwOptions: int = NTMS_DISMOUNT_IMMEDIATE,
 ) -> None:
-    """Give back mounted media and return at once; NTMS_DISMOUNT_DEFERRED leaves them in their drives for a while."""
+    """Give back mounted media and return at once; NTMS_DISMOUNT_DEFERRED leaves them in their drives for a while.
+
+    What it may have to wait for is its turn to write the catalogue; past the session's time for that, ERROR_TIMEOUT.
+    """
     media = _media(hSession, lpMediaId, dwCount)
-    hSession.mounts.dismount(*media, deferred=deferred(dwOptions, "dwOptions"))
+    later = deferred(dwOptions, "dwOptions")
+    try:
+        hSession.mounts.dismount(*media, deferred=later)
+    except DatabaseFailureError as error:
+        if is_over_time(error):
+            raise TimeoutError(str(error)) from error
+        raise
 
 
 def deferred(options: Any, name: str) -> bool:

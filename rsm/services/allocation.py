@@ -5,6 +5,7 @@ queued for a free label by the move. Which side is taken is the choice's busines
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
 from rsm.errors import (
+    BadFormatError,
     BusyError,
     DeviceNotAvailableError,
     InvalidMediaError,
@@ -32,6 +34,7 @@ from rsm.errors import (
     InvalidStateError,
     MediaOfflineError,
     MediaUnavailableError,
+    NotSupportedError,
 )
 from rsm.model import Id, LogicalMedium, Mount, PhysicalMedium, Side
 from rsm.security import Caller, need
@@ -41,6 +44,7 @@ from rsm.services.choice import (
     find_free_pool,
     get_destination,
     in_use,
+    is_elsewhere,
     pick_side,
     rights_on_source,
     would_allocate,
@@ -494,7 +498,13 @@ def decommission(transaction: Transaction, caller: Caller, side: Reference) -> N
 _TAKE_OFF = delete(LogicalMedium).where(LogicalMedium.id == _ID)
 
 
-def swap(transaction: Transaction, caller: Caller, first: Reference, second: Reference) -> None:
+def swap(
+    transaction: Transaction,
+    caller: Caller,
+    first: Reference,
+    second: Reference,
+    is_type_known: Callable[[str], bool],
+) -> None:
     """Exchange the sides behind two logical media of one pool (SwapNtmsMedia; MS-RSMP 3.2.5.2.2.5).
 
     Each keeps its id, so that a cartridge can be renewed while its application notices nothing.
@@ -506,6 +516,7 @@ def swap(transaction: Transaction, caller: Caller, first: Reference, second: Ref
         InvalidMediaPoolError: they are in different pools.
         InvalidStateError: a side is not in the state ALLOCATED.
         BusyError: a side is mounted.
+        BadFormatError: a side bears a label of a type that `is_type_known` denies: it could not be told from others.
     """
     pair = _Held(transaction, first), _Held(transaction, second)
     if pair[0].id == pair[1].id:
@@ -519,6 +530,12 @@ def swap(transaction: Transaction, caller: Caller, first: Reference, second: Ref
     for held in pair:
         if held.side.in_use:
             raise BusyError(f"cartridge {held.side.medium_name!a} is mounted: dismount it first")
+    for held in pair:
+        if held.side.label_type and not is_type_known(held.side.label_type):
+            raise BadFormatError(
+                f"no label format that is installed here reads the {held.side.label_type!a} label of cartridge"
+                f" {held.side.medium_name!a}: install the plug-in that reads it"
+            )
     # A side has one logical medium at most, at every moment: one of the two leaves its side and comes back.
     transaction.change(_TAKE_OFF, id=pair[1].id)
     sides = {"side_id": pair[0].side.id}, {"side_id": pair[1].side.id}
@@ -550,6 +567,7 @@ def update_label(
         InvalidMediaError, InvalidParameterError: there is no such logical medium, or the text names several.
         InvalidMediaPoolError: its pool is gone.
         AccessDeniedError: the right on the pool is missing.
+        NotSupportedError: the cartridge is in a library of other hosts: only there a label can have been written.
     """
     check_label_type(label_type)
     if not 0 < len(label_id) <= MAXIMUM_LABEL_ID_BYTES:
@@ -557,6 +575,11 @@ def update_label(
     check_label_info(label_info)
     held = _Held(transaction, logical_medium)
     _demand(transaction, caller, "UpdateNtmsOmidInfo", held.pool)
+    if is_elsewhere(transaction, held.side.medium_id):
+        raise NotSupportedError(
+            f"cartridge {held.side.medium_name!a} is in a library that this host has no path to: record its label on"
+            " the host that wrote it"
+        )
     new = {"label_type": label_type, "label_id": label_id, "label_info": label_info, "label_written_by_us": False}
     old = {name: getattr(held.side, name) for name in new}
     write_fields(transaction, Kind.NTMS_PARTITION, held.side.id, "UpdateNtmsOmidInfo", old, new)

@@ -114,17 +114,27 @@ def rights_on_source(transaction: Transaction, call: str, pool: Pool) -> AccessR
 
 # Picking
 
-_HAS_PATH = or_(
-    *(
-        exists().where(
-            device.library_id == Library.id,
-            DevicePath.device_id == device.id,
-            DevicePath.host == bindparam("host", type_=Text()),
-        )
+
+def _has_path(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    paths = (
+        exists().where(device.library_id == Library.id, DevicePath.device_id == device.id, *conditions)
         for device in (Changer, Drive)
     )
+    return or_(*paths)
+
+
+_HAS_PATH = _has_path(DevicePath.host == bindparam("host", type_=Text()))
+_ELSEWHERE = (
+    select(Library.id)
+    .join(PhysicalMedium, PhysicalMedium.library_id == Library.id)
+    .where(PhysicalMedium.id == bindparam("medium", type_=Id()), _has_path(), ~_HAS_PATH)
 )
 _PLACES = select(Library.id, Library.enabled, _HAS_PATH.label("reachable")).where(Library.online == 1)
+
+
+def is_elsewhere(transaction: Transaction, medium_id: uuid.UUID) -> bool:
+    """Tell whether a cartridge is in a library that other hosts have a path to, and this one has not."""
+    return transaction.row(_ELSEWHERE, medium=medium_id, host=identity.host()) is not None
 
 
 def in_use(side_id: Any) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ the list of work for whoever writes free labels.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, update
@@ -24,6 +24,7 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
 from rsm.errors import (
     AlreadyExistsError,
+    BadFormatError,
     BusyError,
     InvalidLibraryError,
     InvalidMediaError,
@@ -144,6 +145,7 @@ def create_medium(
     medium_id: uuid.UUID | None = None,
     library_id: uuid.UUID | None = None,
     error_on_duplicate: bool = False,
+    is_type_known: Callable[[str], bool],
 ) -> values.PhysicalMedium:
     """Put a cartridge that is on the shelf on record, in an import or application pool, and return it.
 
@@ -157,6 +159,7 @@ def create_medium(
         AccessDeniedError: the rights on pool and computer (2000 era: pool and offline library) are missing.
         MediaIncompatibleError: the number of sides is not that of the pool's media type.
         InvalidLibraryError: `library_id` is given and is not the offline library.
+        BadFormatError: `is_type_known` denies the type of a label: the label could not be checked at any mount.
         InvalidMediaError: a cartridge with this bar code is on record.
         AlreadyExistsError: an id is in use, or with `error_on_duplicate` a label is on record.
     """
@@ -172,6 +175,12 @@ def create_medium(
     offline = transaction.one(_OFFLINE, "the offline library").id
     if library_id not in (None, offline):
         raise InvalidLibraryError("a cartridge put on record is on the shelf: its library is the offline library")
+    for side in sides:
+        if not is_type_known(side.label_type):
+            raise BadFormatError(
+                f"no label format that is installed here reads {side.label_type!a} labels, so that no mount could check"
+                " this one: install the plug-in that reads it"
+            )
     _check_unknown(transaction, barcode, sides, medium_id, error_on_duplicate)
     sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
     label_text = sides[0].label_info if len(sides) == 1 else ""

@@ -24,6 +24,7 @@ from rsm.labels import (
     Label,
     forget_recognisers,
     head_bytes,
+    is_type_known,
     load_recognisers,
     make_free_label,
     recognise,
@@ -166,6 +167,9 @@ BAD_PLUGINS = {
     "name of bytes": "BAD = Plugin(b'bad', 512, claim_all)",
     "claim is no function": "BAD = Plugin('bad', 512, claim_all)\nBAD.claim = b''",
     "without claim": "import types\nBAD = types.SimpleNamespace(name='bad', maximum_bytes=512)",
+    "types in a list": "BAD = Plugin('bad', 512, claim_all)\nBAD.types = ['all']",
+    "types that are no texts": "BAD = Plugin('bad', 512, claim_all)\nBAD.types = (b'all',)",
+    "one type for a tuple": "BAD = Plugin('bad', 512, claim_all)\nBAD.types = 'all'",
     "property raises": "class Bad(Plugin):\n    name = property(lambda self: 1 / 0)\nBAD = Bad.__new__(Bad)",
     "name taken": "BAD = Plugin('zz good', 512, lambda head: None)",
     "our name taken": "BAD = Plugin('free', 512, claim_all)",
@@ -184,6 +188,19 @@ def test_what_is_no_recogniser_is_left_out_and_logged(
     assert recognise(FREE) != GOOD_LABEL
     (warning,) = warnings()
     assert "plugin_bad:BAD" in warning
+
+
+def test_types_are_known_while_somebody_may_read_them(install: Install) -> None:
+    install("plugin_good", GOOD + "GOOD.types = ('all', 'Nightly')\n", {"good": "plugin_good:GOOD"})
+    ours = ("RSM free", "LTFS", "ANSI VOL1", "IBM VOL1", "Bacula", "Bareos", "Amanda", "MTF", "tar", "cpio", "ISO 9660")
+    disks = ("UDF", "FAT", "FAT32", "exFAT", "NTFS", "ext2", "ext3", "ext4", "XFS", "btrfs")
+    for label_type in (*ours, *disks, "all", "Nightly"):
+        assert is_type_known(label_type)
+    for label_type in ("", "nightly", "Weekly", "tar "):
+        assert not is_type_known(label_type)
+    install("plugin_vague", GOOD.replace("zz good", "vague"), {"vague": "plugin_vague:GOOD"})
+    forget_recognisers()
+    assert is_type_known("Weekly")
 
 
 @pytest.mark.parametrize("value", ["", "plugin_that_is_not_installed:BAD", "not a value", "plugin_good:"])

@@ -8,8 +8,9 @@ from typing import Any
 import builders
 from ntmsapi.pairs_table import ERAS, Attempt, Made, calls, denied, enter_each, pair
 from ntmsapi.pairs_world import World
+from sqlalchemy import update
 
-from rsm import labels, ntmsapi
+from rsm import labels, model, ntmsapi
 from rsm.constants import (
     INFINITE,
     NTMS_ALLOCATE_ERROR_IF_UNAVAILABLE,
@@ -466,6 +467,15 @@ def swap_in_use(w: World) -> Made:
     return calls("SwapNtmsMedia", w.h, (used, idle), (idle, used))
 
 
+@pair("SwapNtmsMedia", "ERROR_BAD_FORMAT", when="no media label library recognises the label")
+def swap_unreadable(w: World) -> Made:
+    """The plug-in that read one of the labels was removed since."""
+    pool = w.pool()
+    orphan, known = w.held(pool), w.held(pool)
+    builders.set_columns(w.url, model.Side, w.side_of(orphan), label_type="Nightly")
+    return calls("SwapNtmsMedia", w.h, (orphan, known), (known, orphan))
+
+
 # Labels
 
 FILE_SYSTEM = int(NTMS_OMID_TYPE_FILESYSTEM_INFO)
@@ -506,6 +516,16 @@ def label_nobody_knows(w: World) -> Made:
         *((medium, RAW, label) for label in (b"TAPE1", bytes(2048), *damaged)),
         (medium, RAW, free, len(free) - 1),
     )
+
+
+@pair("UpdateNtmsOmidInfo", "ERROR_NOT_SUPPORTED", when="called from a remote machine", fresh=True)
+def label_written_elsewhere(w: World) -> Made:
+    """The cartridge is in a library that another host has a path to, and this one has not."""
+    stock = w.stock(media=1)
+    with builders.behind(w.url) as connection:
+        connection.execute(update(model.DevicePath).values(host="elsewhere"))
+    (medium,) = (medium.id for medium in stock.media)
+    return calls("UpdateNtmsOmidInfo", w.h, (medium, FILE_SYSTEM, NTMS_FILESYSTEM_INFO("UDF", "a", 5)))
 
 
 @pair(

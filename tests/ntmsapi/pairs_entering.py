@@ -62,6 +62,11 @@ def create_same_barcode(w: World) -> Made:
     return calls("CreateNtmsMedia", w.h, creation(w, szBarCode=barcode), creation(w, szBarCode=f"{barcode}  "))
 
 
+@pair("CreateNtmsMedia", "ERROR_BAD_FORMAT", when="no MLL recognises OmidLabelId")
+def unreadable_label(w: World) -> Made:
+    return calls("CreateNtmsMedia", w.h, *(with_side(w, szOmidLabelType=name) for name in ("Nightly", "mtf", "MTF ")))
+
+
 @pair("CreateNtmsMedia", "ERROR_INVALID_MEDIA_POOL", when="the pool does not exist")
 def create_in_no_pool(w: World) -> Made:
     return calls("CreateNtmsMedia", w.h, *(creation(w, pool) for pool in (unknown(), NULL_GUID, w.lto8, w.robot.id)))

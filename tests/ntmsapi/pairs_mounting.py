@@ -468,6 +468,16 @@ def dismount_offline(w: World) -> Made:
     return calls("DismountNtmsMedia", w.h, ([w.held()],), (ids(stock),))
 
 
+@pair("DismountNtmsMedia", "ERROR_TIMEOUT", when="the time-out fired while a needed resource was being waited for")
+def dismount_past_the_time(w: World) -> Made:
+    """Others write the catalogue for longer than the session is ready to wait for its turn."""
+    stock = mounted(w)
+    session = rsm.connect(w.url, application="tests", caller=ADMINISTRATOR, worker=False, busy_timeout_ms=20)
+    w.undo.callback(session.close)
+    call = partial(ntmsapi.DismountNtmsMedia, ntmsapi.calls.new_handle(session), ids(stock))
+    return Attempt([call], partial(builders.behind, w.url), then=[call])
+
+
 @pair("DismountNtmsMedia", "ERROR_INVALID_STATE", when="medium is not mounted")
 def dismount_stored(w: World) -> Made:
     stored, in_drive = guarded(w)[2], w.in_drive(in_use=True)[0]

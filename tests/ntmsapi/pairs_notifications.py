@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ntmsapi.pairs_table import ERAS, Attempt, Made, calls, damaged, denied, enter_each, pair
+from ntmsapi.pairs_table import ERAS, Attempt, Made, calls, damaged, denied, enter_each, handle_beside_failure, pair
 from ntmsapi.pairs_world import ALICE, World
 
 from rsm import model, ntmsapi
@@ -56,6 +56,14 @@ def open_channel(w: World) -> Made:
 @pair(OPEN, "ERROR_INVALID_PARAMETER", when="dwType is not a valid object type")
 def open_no_type(w: World) -> Made:
     return calls(OPEN, w.h, *((wrong,) for wrong in (0, 19, 20, -1, 2**32, None, "pool", 1.5)))
+
+
+@pair(
+    OPEN, "INVALID_HANDLE_VALUE", when="this is the function result, not a last-error code: the call failed", eras=ERAS
+)
+def open_no_channel(w: World) -> Made:
+    failing = [(None, POOL), (w.new_notification(), POOL), (w.h, 0), (w.h, None)]
+    return Attempt([partial(handle_beside_failure, ntmsapi.OpenNtmsNotification, *arguments) for arguments in failing])
 
 
 def dead_notifications(w: World) -> list[Any]:

@@ -319,6 +319,13 @@ def opening(*argument_lists: tuple[Any, ...]) -> Attempt:
     return Attempt([partial(fail, arguments) for arguments in argument_lists])
 
 
+def handle_beside_failure(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a call that must fail gives in place of its handle: None, which is INVALID_HANDLE_VALUE."""
+    code, handle = function(*arguments)
+    assert code != 0
+    return handle
+
+
 @pair("OpenNtmsSession", "ERROR_INVALID_COMPUTERNAME", when="the server name is not in a legal format")
 def open_bad_name(w: World) -> Attempt:
     return opening(*((name,) for name in ("no computer", "-x", "a..\0b", "\\\\", "\\\\\\x", "x" * 300, "ü!")))
@@ -334,6 +341,22 @@ def open_nobody_there(w: World) -> Attempt:
     assert w.worlds is not None
     stopped = w.worlds.stopped.url
     return opening(("postgresql://postgres@127.0.0.1:1/x",), (stopped,), ("\\\\another-computer",), ("elsewhere.org",))
+
+
+@pair("OpenNtmsSession", "ERROR_NO_NETWORK", when="networking is not started or cannot be used")
+def open_without_network(w: World) -> Attempt:
+    nowhere = ("224.0.0.1", "255.255.255.255")  # nothing can be connected to there: as without a route to anywhere
+    return opening(*((f"postgresql://postgres@{host}/x",) for host in nowhere))
+
+
+@pair(
+    "OpenNtmsSession",
+    "INVALID_HANDLE_VALUE",
+    when="this is the function result, not a last-error code: no session could be opened",
+)
+def open_no_session(w: World) -> Attempt:
+    failing = [("no computer",), (w.url, "x" * 64), (w.url, "tests", 1), ("postgresql://postgres@127.0.0.1:1/x",)]
+    return Attempt([partial(handle_beside_failure, ntmsapi.OpenNtmsSession, *arguments) for arguments in failing])
 
 
 @pair(

@@ -293,7 +293,7 @@ class World(Breakable):
         structure = NTMS_OBJECTINFORMATION(dwType=NTMS_PARTITION)
         label = uuid.uuid4().bytes
         structure.Info.OmidLabelId, structure.Info.dwOmidLabelIdLength = label, len(label)
-        structure.Info.szOmidLabelType, structure.Info.State = "tests", int(NTMS_PARTSTATE_AVAILABLE)
+        structure.Info.szOmidLabelType, structure.Info.State = "MTF", int(NTMS_PARTSTATE_AVAILABLE)
         return change(structure, members)
 
     def information(self, kind: Kind, object_id: uuid.UUID, **members: Any) -> NTMS_OBJECTINFORMATION:

@@ -49,12 +49,12 @@ def worlds(
         yield made
 
 
-def run_attempt(w: World, attempt: Attempt, expected: ErrorCode, changes: bool) -> None:
+def run_attempt(w: World, attempt: Attempt, expected: ErrorCode | None, changes: bool) -> None:
     before = everything(w.url, attempt.besides)
     with attempt.around():
         codes = [first(call()) for call in attempt.calls]
     after = everything(w.url, attempt.besides)
-    assert all(type(code) is ErrorCode or code == 8 for code in codes)
+    assert all(type(code) is ErrorCode or code == 8 for code in codes) or expected is None
     assert codes == [expected] * len(codes)
     assert (after != before) == changes
     assert [first(call()) for call in attempt.then] == [0] * len(attempt.then)
@@ -66,7 +66,7 @@ def check_case(case: Case, backend: str, era: str, worlds: Worlds) -> None:
     with world.undo:
         made = case.make(world)
         for attempt in made if isinstance(made, list) else [made]:
-            expected = ErrorCode[case.code]
+            expected = None if case.code == "INVALID_HANDLE_VALUE" else ErrorCode[case.code]  # a result, not a code
             empty = "holds no object" in case.when or "while no inventory runs" in case.when
             run_attempt(world, attempt, expected, expected == 0 and case.function in WRITERS and not empty)
 
@@ -105,11 +105,10 @@ def test_table_is_the_documents_but_for_what_is_owed(capsys: pytest.CaptureFixtu
     assert declared | set(left_out) == set(documented)
 
     pairs = {(name, row["code"]) for name, function in FUNCTIONS.items() for row in function["returns"]}
-    owed = {(row["function"], row["code"]) for row in OWED["owed"]} & pairs
     provoked = {case.row[:2] for case in CASES} & pairs
     with capsys.disabled():
-        print(f"\nfunctions: {len(provoked)}/{len(pairs - owed)} pairs, {len(owed)} owed")
-    assert provoked == pairs - owed
+        print(f"\nconformance: {len(provoked)}/{len(pairs)} pairs", *sorted(pairs - provoked))
+    assert provoked == pairs
 
 
 def test_modules_of_the_table_are_all_in_use() -> None:

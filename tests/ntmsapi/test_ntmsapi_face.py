@@ -295,7 +295,7 @@ def written(w: World) -> tuple[dict[Kind, uuid.UUID], dict[Kind, dict[str, Any]]
         },
         Kind.NTMS_PARTITION: {
             "PhysicalMedia": medium, "LogicalMedia": side.logical_medium, "State": 5, "Side": 0,
-            "dwOmidLabelIdLength": 16, "OmidLabelId": side.label_id, "szOmidLabelType": "tests",
+            "dwOmidLabelIdLength": 16, "OmidLabelId": side.label_id, "szOmidLabelType": "MTF",
             "szOmidLabelInfo": "text", "dwMountCount": 21, "dwAllocateCount": 22, "Capacity": 2**40,
         },
         Kind.NTMS_PHYSICAL_MEDIA: {
