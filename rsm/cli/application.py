@@ -21,7 +21,7 @@ from rsm.cli import (
     demo,
     drive,
     events,
-    library,
+    library_scan,
     media_type,
     mounting,
     operator_request,
@@ -75,7 +75,7 @@ def take_settings(
 for _name, _noun in (
     ("pool", pool.noun),
     ("media", mounting.noun),
-    ("library", library.noun),
+    ("library", library_scan.noun),
     ("drive", drive.noun),
     ("type", media_type.noun),
     ("request", request.noun),

@@ -31,6 +31,8 @@ Kind = rsm.NtmsObjectsTypes
 noun = make_noun(
     "Libraries: robots with slots, drives and ports. What is in no library is in the offline library, on the shelf.",
     "rsm library add virtual /srv/robot --name Robot",
+    "rsm library scan iscsi://tapes.example.org",
+    "rsm library add scsi /dev/sg3",
     "rsm library list",
     "rsm library show Robot",
     "rsm library inventory Robot --full",
@@ -44,8 +46,15 @@ LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help="Name or
 @add_verb(noun, "add")
 def add_library(
     run: Run,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of device: virtual.")],
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Where it is: the directory of a virtual library.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of device: virtual or scsi.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS",
+            help="Where it is: the directory of a virtual library; of a robot its changer, /dev/sgN or "
+            "iscsi://HOST:PORT/IQN/LUN, as rsm library scan tells.",
+        ),
+    ],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name; else the device's own.")] = None,
     media_types: Annotated[
         list[str] | None,

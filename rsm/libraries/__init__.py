@@ -32,3 +32,16 @@ def open_library(kind: str, device: str) -> LibraryBackend:
     if kind not in BACKENDS:
         raise NotSupportedError(f"there is no back-end {kind!a}: use one of {', '.join(sorted(BACKENDS))}")
     return BACKENDS[kind](device)
+
+
+def canonical_address(kind: str, device: str) -> str:
+    """Return the one way in which a back-end calls a device, so that it is not put on record twice.
+
+    Raises:
+        InvalidLibraryError: it is no address for this back-end.
+    """
+    if kind != "scsi":
+        return device
+    from rsm.libraries.scsi.transport import canonical
+
+    return canonical(device)

@@ -4,8 +4,8 @@ Owns the values that describe a device and the table from operating-system error
 catalogue or a label. The device is the truth about where cartridges are, the catalogue about what they are.
 
 * An element is a place that holds at most one cartridge. Its address, 0 to 65535, names it in every call.
-* Any thread may call. The caller runs one robot call a transport at a time; calls for different drives may run
-  beside it and beside each other.
+* Any thread may call. The caller runs one robot call a transport at a time, and those of several transports beside each
+  other; calls for different drives may run beside them and beside each other.
 * `epoch` is the number of the claim under which the caller works the library. Who takes over has a higher one, and
   `claim` makes the device refuse lower ones where the device can keep a number. A device that cannot relies on the
   caller alone.
@@ -24,6 +24,7 @@ What a robot call can answer, and nothing else; an error says that nothing was m
     MediaIncompatibleError     a drive takes no cartridge of this media type
     InvalidMediaError          the cartridge has no such side
     NotSupportedError          the device has no such function
+    LostError                  the device was lost while it worked; a look at the elements tells what it did
     an error of `error_from_os`, or its like for sense data
 """
 
@@ -74,6 +75,10 @@ class SourceEmptyError(MediaNotAvailableError):
 
 class DestinationFullError(ResourceNotAvailableError):
     """The element to put into is full."""
+
+
+class LostError(DeviceNotAvailableError):
+    """The command got lost, or its answer did: whether it was carried out is not known from it."""
 
 
 class ElementNotAccessibleError(ResourceNotAvailableError):
@@ -332,8 +337,12 @@ class LibraryBackend(abc.ABC):
             InvalidMediaError: `inverted`, and it has one side.
         """
 
-    def exchange(self, source: int, destination: int, displaced: int, epoch: int) -> None:
+    def exchange(
+        self, source: int, destination: int, displaced: int, epoch: int, *, transport: int | None = None
+    ) -> None:
         """Carry a cartridge from `source` to `destination` and what was there to `displaced`, in one call.
+
+        `displaced` may be `source`: then the two change places.
 
         Raises:
             NotSupportedError: the device cannot (`LibraryIdentity.can_exchange`).

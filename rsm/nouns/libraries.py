@@ -11,7 +11,7 @@ from rsm.constants import NtmsInventoryMethod, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import DeviceNotAvailableError, InvalidParameterError, NotSupportedError, RsmError
-from rsm.libraries import BACKENDS, open_library
+from rsm.libraries import BACKENDS, canonical_address, open_library
 from rsm.nouns.base import LibraryLike, Noun, TypeLike, check_types, reference
 from rsm.services import devices, inventory, library_map, objects, queue
 from rsm.services.names import is_clean
@@ -30,8 +30,10 @@ class Libraries(Noun):
     ) -> values.Library:
         """Put a library on record with all that its device tells, queue its first inventory, and return it.
 
-        `back_end` "virtual" takes a directory as `address`. `name` None is what the device calls itself. `media_types`
-        count in place of those that the device tells; one that tells none needs them.
+        `back_end` "virtual" takes a directory as `address`, "scsi" the path of a changer's SCSI generic device, or
+        `iscsi://[USER@]HOST:PORT/IQN/LUN`; `rsm.libraries.scsi.backend` says what may follow. `name` None is what the
+        device calls itself. `media_types` count in place of those that the device tells; one that tells none needs
+        them.
 
         Raises:
             TypeError: an argument has the wrong Python type.
@@ -53,7 +55,7 @@ class Libraries(Noun):
         )
         self.session.check_may_wait()
         _check_text(address)
-        where = _checked_directory(address) if back_end in _DIRECTORIES else address
+        where = _checked_directory(address) if back_end in _DIRECTORIES else canonical_address(back_end, address)
         with open_library(back_end, where) as device:
             facts, elements = device.read_identity(), list(device.read_elements())
 

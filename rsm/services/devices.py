@@ -104,7 +104,9 @@ def add_library(
     called = check_name(fit_name(identity.name) if name is None else name, "library's name")
     wanted = identity.media_types if media_types is None else media_types
     if not wanted:
-        raise InvalidParameterError("the library cannot tell which media types it takes: name them")
+        raise InvalidParameterError(
+            "the library cannot tell which media types it takes: name them, as with --type LTO-8"
+        )
     told = all_told(identity, elements, address)
     access.require_computer(transaction, caller, AccessRights.MODIFY)
     types = [_known_type(transaction, each) for each in wanted]

@@ -29,7 +29,7 @@ NOUNS_AND_VERBS = {
     "pool": "create list show update delete",
     "media": "create list show update move change-type delete enable disable allocate deallocate complete decommission "
     "swap why logical mount dismount history",
-    "library": "add list show inventory stop identify delete rename enable disable",
+    "library": "add scan list show inventory stop identify delete rename enable disable",
     "drive": "list show set enable disable dismount delete",
     "request": "list show wait cancel order delete",
     "type": "list show create delete add remove",

@@ -95,6 +95,7 @@ class ScsiLibrary(LibraryBackend):
         self._lock = threading.RLock()
         self._epoch = 0
         self._drives: dict[int, FoundDrive] | None = None
+        self._ways: dict[int, Changer] = {}
         self._changer = Changer(opener(self._device))
         try:
             self._inquiry = self._changer.read_inquiry()
@@ -281,20 +282,27 @@ class ScsiLibrary(LibraryBackend):
         arm = self._arm(transport)
         self._check_epoch(epoch)
         self._check_no_arm(start, goal)
+
+        def carry() -> None:
+            if inverted:
+                raise InvalidMediaError("a tape has one side: it cannot be loaded with the second side up")
+            self._changer_of(arm).move(arm, start, goal)
+
+        self._carry(carry, start)
+
+    def _carry(self, carry: Callable[[], None], start: Place) -> None:
+        """Carry, and once more where a drive had to be told to let go of what it held."""
         try:
-            self._carry(arm, start, goal, inverted)
+            carry()
         except ElementNotAccessibleError:
             if start.kind is not ElementType.DATA_TRANSFER or start.address not in self._find_drives():
                 raise
             self._let_go(start)
-            self._carry(arm, start, goal, inverted)
+            carry()
 
-    def _carry(self, arm: int, start: Place, goal: Place, inverted: bool) -> None:
-        if inverted:
-            raise InvalidMediaError("a tape has one side: it cannot be loaded with the second side up")
-        self._changer.move(arm, start, goal)
-
-    def exchange(self, source: int, destination: int, displaced: int, epoch: int) -> None:
+    def exchange(
+        self, source: int, destination: int, displaced: int, epoch: int, *, transport: int | None = None
+    ) -> None:
         """Carry a cartridge to `destination` and what was there to `displaced`, in one call.
 
         Raises:
@@ -302,9 +310,20 @@ class ScsiLibrary(LibraryBackend):
             RsmError: as `move`.
         """
         places = [self._place(address) for address in (source, destination, displaced)]
+        arm = self._arm(transport)
         self._check_epoch(epoch)
         self._check_no_arm(*places)
-        self._changer.exchange(self._arm(None), *places)
+        self._carry(lambda: self._changer_of(arm).exchange(arm, *places), places[1])
+
+    def _changer_of(self, arm: int) -> Changer:
+        """Return the way to the changer that commands for an arm take: over one, they go one after the other."""
+        if arm not in self._ranges[ElementKind.TRANSPORT][1:]:
+            return self._changer
+        with self._lock:
+            if arm not in self._ways:
+                # What happened before it was opened the first way tells too.
+                self._ways[arm] = Changer(self._opener(self._device))
+            return self._ways[arm]
 
     def _arm(self, transport: int | None) -> int:
         arms = self._ranges[ElementKind.TRANSPORT]
@@ -480,7 +499,10 @@ class ScsiLibrary(LibraryBackend):
 
     def close(self) -> None:
         """Let go of the changer; sides that are open have their own way to the drive."""
-        self._changer.close()
+        with self._lock:
+            ways = [self._changer, *self._ways.values()]
+        for way in ways:
+            way.close()
 
 
 def _split(device: str) -> tuple[str, tuple[str, ...]]:

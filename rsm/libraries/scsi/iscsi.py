@@ -16,8 +16,20 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from rsm.errors import DeviceNotAvailableError
-from rsm.libraries.scsi.transport import SENSE_LENGTH, IscsiAddress, LostError, Reply, Status, Transport, read_reply
+from rsm.errors import AccessDeniedError, DeviceNotAvailableError
+from rsm.libraries.scsi.transport import (
+    PASSWORD_VARIABLE,
+    SENSE_LENGTH,
+    USER_VARIABLE,
+    IscsiAddress,
+    LostError,
+    Reply,
+    Status,
+    Transport,
+    find_credentials,
+    read_reply,
+    split_user,
+)
 
 LIBRARIES: Final = ("libiscsi.so.8", "libiscsi.so.7")
 INITIATOR: Final = b"iqn.2003-01.org.rsm:initiator"
@@ -28,6 +40,8 @@ _UNDERFLOW: Final = 1
 _NOBODY_ANSWERED: Final = 0x0F00_0000  # libiscsi's own statuses, as against those of devices
 _LONGEST_PAUSE_MS: Final = 500
 _LOOK_SECONDS: Final = 1.0
+# So libiscsi calls the statuses 0201 and 0202 of a login.
+_REFUSALS: Final = ("Authentication failure", "Authorization failure")
 
 _INQUIRY: Final = bytes.fromhex("12000000fc00")
 _INQUIRY_ANSWER: Final = bytes((8, 0, 5, 2, 31)) + bytes(31)
@@ -70,6 +84,7 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "iscsi_set_targetname": (_int, (_pointer, _text)),
     "iscsi_set_session_type": (_int, (_pointer, _int)),
     "iscsi_set_header_digest": (_int, (_pointer, _int)),
+    "iscsi_set_initiator_username_pwd": (_int, (_pointer, _text, _text)),
     "iscsi_set_noautoreconnect": (None, (_pointer, _int)),
     "iscsi_connect_async": (_int, (_pointer, _text, _Callback, _pointer)),
     "iscsi_login_async": (_int, (_pointer, _Callback, _pointer)),
@@ -140,6 +155,8 @@ class _Connection:
 
     def _log_in(self, portal: str, session_type: int, target: str | None) -> None:
         library = self._library
+        user, place = split_user(portal)
+        credentials = find_credentials(user)
         self._context = library.iscsi_create_context(INITIATOR)
         if not self._context:
             raise DeviceNotAvailableError(f"{self.name}: libiscsi has no memory for a connection")
@@ -148,11 +165,18 @@ class _Connection:
         library.iscsi_set_session_type(self._context, session_type)
         library.iscsi_set_header_digest(self._context, _NO_DIGEST_WANTED)
         library.iscsi_set_noautoreconnect(self._context, 1)
+        if credentials is not None:
+            names = (credentials.user.encode(), credentials.password.encode())
+            library.iscsi_set_initiator_username_pwd(self._context, *names)
         try:
-            self._await(library.iscsi_connect_async, (portal.encode(), self._callback, None), CONNECT_SECONDS)
+            self._await(library.iscsi_connect_async, (place.encode(), self._callback, None), CONNECT_SECONDS)
             self._await(library.iscsi_login_async, (self._callback, None), CONNECT_SECONDS)
         except LostError as error:
-            raise DeviceNotAvailableError(f"{error}: see that the target runs and lets this host in") from error
+            advice = "see that the target runs and lets this host in"
+            if any(each in str(error) for each in _REFUSALS):
+                advice = f"set {USER_VARIABLE} and {PASSWORD_VARIABLE} to what the target wants"
+                raise AccessDeniedError(f"{error}: {advice}") from error
+            raise DeviceNotAvailableError(f"{error}: {advice}") from error
 
     def _log_out(self) -> None:
         if self._context is not None:
@@ -202,6 +226,7 @@ class IscsiTransport(_Connection, Transport):
         """Connect and log in.
 
         Raises:
+            AccessDeniedError: the target asks who comes, and nobody or the wrong one was told.
             DeviceNotAvailableError: libiscsi is not installed, or the target cannot be reached or refuses.
         """
         super().__init__()
@@ -331,6 +356,7 @@ def list_targets(portal: str) -> list[str]:
     """Return the names of the targets behind `HOST:PORT`.
 
     Raises:
+        AccessDeniedError: it asks who comes, and nobody or the wrong one was told.
         DeviceNotAvailableError: libiscsi is not installed, or nobody answers there.
     """
     return _Discovery(portal).list_targets()

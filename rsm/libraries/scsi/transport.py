@@ -1,20 +1,27 @@
 """What carries SCSI commands to a device and its answers back: the contract, and finding the right way by address.
 
-Owns the form of addresses: `/dev/sg3`, or `iscsi://HOST:PORT/IQN/LUN`. Understands neither commands nor answers.
+Owns the form of addresses: `/dev/sg3`, or `iscsi://HOST:PORT/IQN/LUN`, with `USER@` before the host where the target
+asks who comes. Passwords come from the environment alone: addresses are kept on record, and shown. Understands neither
+commands nor answers.
 """
 
 from __future__ import annotations
 
 import abc
 import enum
+import os
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from rsm.errors import DeviceNotAvailableError, InvalidLibraryError
+from rsm.errors import AccessDeniedError, InvalidLibraryError
+from rsm.libraries.base import LostError as LostError
+from rsm.libraries.base import printable
 
 ISCSI_PORT: Final = 3260
 SENSE_LENGTH: Final = 252
+USER_VARIABLE: Final = "LIBISCSI_CHAP_USERNAME"  # as libiscsi's own tools have them
+PASSWORD_VARIABLE: Final = "LIBISCSI_CHAP_PASSWORD"
 
 
 class Status(enum.IntEnum):
@@ -28,10 +35,6 @@ class Status(enum.IntEnum):
     TASK_SET_FULL = 0x28
     ACA_ACTIVE = 0x30
     TASK_ABORTED = 0x40
-
-
-class LostError(DeviceNotAvailableError):
-    """The command got lost, or its answer did: whether it was carried out is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Transport(abc.ABC):
 
 @dataclass(frozen=True, slots=True)
 class IscsiAddress:
-    """Where a logical unit is on the network."""
+    """Where a logical unit is on the network; `portal` may begin with the user that logs in, as `alice@`."""
 
     portal: str
     target: str
@@ -98,40 +101,81 @@ class IscsiAddress:
 
 
 def parse_iscsi(address: str) -> IscsiAddress:
-    """Return the parts of `iscsi://HOST:PORT/IQN/LUN`; the port is 3260 where none is named.
+    """Return the parts of `iscsi://[USER@]HOST[:PORT]/IQN/LUN`; the port is 3260 where none is named.
 
     Raises:
-        InvalidLibraryError: it is not of that form.
+        InvalidLibraryError: it is not of that form, or has a password in it.
     """
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or ISCSI_PORT
-    except ValueError as error:
-        raise InvalidLibraryError(f"{address!a} is no iSCSI address: {error}") from error
+    parts, portal = _split_portal(address, "address", "iscsi://HOST:PORT/IQN/LUN")
     target, _, lun = unquote(parts.path).strip("/").rpartition("/")
-    if not (parts.scheme == "iscsi" and host and target and lun.isascii() and lun.isdigit() and int(lun) < 16_384):
+    if not (target and lun.isascii() and lun.isdigit() and int(lun) < 16_384):
         raise InvalidLibraryError(f"{address!a} is no iSCSI address: write iscsi://HOST:PORT/IQN/LUN")
-    return IscsiAddress(_portal(host, port), target, int(lun))
+    return IscsiAddress(portal, target, int(lun))
 
 
 def parse_portal(address: str) -> str:
-    """Return the `HOST:PORT` of `iscsi://HOST:PORT`; the port is 3260 where none is named.
+    """Return the `[USER@]HOST:PORT` of `iscsi://[USER@]HOST[:PORT]`; the port is 3260 where none is named.
 
     Raises:
-        InvalidLibraryError: it is not of that form.
+        InvalidLibraryError: it is not of that form, or has a password in it.
     """
+    parts, portal = _split_portal(address, "portal", "iscsi://HOST:PORT")
+    if parts.path.strip("/"):
+        raise InvalidLibraryError(f"{address!a} is no iSCSI portal: write iscsi://HOST:PORT")
+    return portal
+
+
+def _split_portal(address: str, kind: str, form: str) -> tuple[SplitResult, str]:
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or ISCSI_PORT
     except ValueError as error:
-        raise InvalidLibraryError(f"{address!a} is no iSCSI portal: {error}") from error
-    if parts.scheme != "iscsi" or not host or parts.path.strip("/"):
-        raise InvalidLibraryError(f"{address!a} is no iSCSI portal: write iscsi://HOST:PORT")
-    return _portal(host, port)
+        raise InvalidLibraryError(f"{_without_password(address)!a} is no iSCSI {kind}: {error}") from error
+    user = parts.username or ""
+    if parts.password is not None or "%" in user:
+        text = f"an address is kept on record and shown: set {PASSWORD_VARIABLE} in place of a password in it"
+        raise InvalidLibraryError(text)
+    if parts.scheme != "iscsi" or not host or (not user and "@" in parts.netloc):
+        raise InvalidLibraryError(f"{address!a} is no iSCSI {kind}: write {form}")
+    return parts, (f"{user}@" if user else "") + (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-def _portal(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _without_password(address: str) -> str:
+    head, mark, rest = address.rpartition("@")
+    return f"iscsi://…@{rest}" if mark and head else address
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What this host tells a target that asks who comes (CHAP); never printed."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"<credentials of {self.user}>"
+
+
+def split_user(portal: str) -> tuple[str, str]:
+    """Return the user and the `HOST:PORT` of a portal; the user is empty where none is named."""
+    user, _, place = portal.rpartition("@")
+    return user, place
+
+
+def find_credentials(user: str) -> Credentials | None:
+    """Return who logs in, by the environment as libiscsi has it; `user` of an address counts more than the variable.
+
+    Raises:
+        AccessDeniedError: somebody is to log in, and no password is set.
+    """
+    name, password = user or os.environ.get(USER_VARIABLE, ""), os.environ.get(PASSWORD_VARIABLE, "")
+    if not name:
+        return None
+    if not password:
+        raise AccessDeniedError(
+            f"{printable(name)} is to log in over iSCSI without a password: set {PASSWORD_VARIABLE}"
+        )
+    return Credentials(name, password)
 
 
 def open_transport(address: str) -> Transport:
@@ -139,7 +183,7 @@ def open_transport(address: str) -> Transport:
 
     Raises:
         InvalidLibraryError: the address has neither form.
-        AccessDeniedError: this user may not use the device.
+        AccessDeniedError: this user may not use the device, or has no password for it.
         DeviceNotAvailableError: it cannot be reached, or a library that is needed for it is not installed.
     """
     if address.startswith("iscsi://"):
@@ -151,3 +195,9 @@ def open_transport(address: str) -> Transport:
 
         return SgTransport(address)
     raise InvalidLibraryError(f"{address!a} is no SCSI device: write /dev/sgN or iscsi://HOST:PORT/IQN/LUN")
+
+
+def canonical(device: str) -> str:
+    """Return the one way to write a device's address: with the port, where it is iSCSI (InvalidLibraryError)."""
+    address, mark, rest = device.partition("?")
+    return f"{parse_iscsi(address)}{mark}{rest}" if address.startswith("iscsi://") else device

@@ -145,7 +145,18 @@ def test_changers_of_this_host_are_found(simulated: Simulated, monkeypatch: pyte
     serial = f"D{DRIVE:09d}"
     first = DriveFound(DRIVE, 1, "/drive-256", "SIM", "ULTRIUM-TD8", serial, "serial number")
     assert found[0] == ChangerFound("/changer", "SIM", "CHANGER", "C0001", 6, 1, (first, DriveFound(DRIVE + 1, 2)))
+    assert isinstance(found[1], ChangerFound)
     assert "no media changer" in str(found[1].problem)
+
+
+def test_drives_that_no_changer_tells_of_are_found_too(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = ["/drive-256", "/drive-257", "/changer", "/nowhere"]
+    monkeypatch.setattr(drives, "list_devices", lambda _: devices[:1])
+    found = list(scan(opener=simulated.reach, local=lambda kind: ["/changer"] if kind == 8 else devices))
+    assert found[1:] == [
+        DriveFound(None, None, "/drive-257", "SIM", "ULTRIUM-TD8", f"D{DRIVE + 1:09d}"),
+        DriveFound(None, None, "/nowhere", problem="/nowhere: there is no such device"),
+    ]
 
 
 T10 = f"{'SIM':8}{'ULTRIUM-TD8':16}"

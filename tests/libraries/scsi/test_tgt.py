@@ -8,22 +8,28 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from libraries.scsi.tgt import CARTRIDGES, CLEANER, DRIVE, PORT, ROBOT, SLOT, Target
-from working import Robot
+from libraries.scsi.tgt import CARTRIDGES, CLEANER, DRIVE, IQN, PORT, ROBOT, SLOT, Target
 
 import rsm
-from rsm.constants import NtmsPartitionState as State
 from rsm.libraries import open_library
 from rsm.libraries.base import DestinationFullError, SourceEmptyError
 from rsm.libraries.scsi import cdb
 from rsm.libraries.scsi.backend import ScsiLibrary
+from rsm.libraries.scsi.decode import MEDIA_CHANGER
 from rsm.libraries.scsi.discovery import ChangerFound, DriveFound, scan
 from rsm.libraries.scsi.iscsi import IscsiTransport
-from rsm.libraries.scsi.transport import LostError, Reply, Transport, open_transport, parse_iscsi
+from rsm.libraries.scsi.transport import (
+    PASSWORD_VARIABLE,
+    USER_VARIABLE,
+    LostError,
+    Reply,
+    Transport,
+    open_transport,
+    parse_iscsi,
+)
 
 HOMES = {SLOT + slot - 1: barcode for slot, barcode in (*CARTRIDGES.items(), CLEANER)}
 TAPE = CARTRIDGES[1]
@@ -89,34 +95,6 @@ def test_life_of_a_cartridge(target: Target) -> None:
         library.move(DRIVE, SLOT + 19, 1)
         assert places(library) == HOMES
         assert not library.check_readiness().contents_may_differ
-
-
-@pytest.mark.works
-def test_life_in_the_catalogue(target: Target, tmp_path: Path) -> None:
-    with rsm.connect(str(tmp_path / "catalogue.db")) as session:
-        robot = Robot(session, tmp_path / "robot")
-        robot.library = session.libraries.add("scsi", target.address, name="Robot")
-        robot.drain()
-        assert set(robot.media()) == set(HOMES.values())
-        robot.prepare(TAPE)
-        assert robot.states(TAPE) == [State.NTMS_PARTSTATE_AVAILABLE]
-        medium = robot.allocate(TAPE)
-        with session.mounts.mount(medium, write=True, timeout_ms=60_000) as mount:
-            with mount.open("wb") as file:
-                file.write(b"data" * 100_000)
-        with session.mounts.mount(medium, timeout_ms=60_000) as mount:
-            with mount.open() as file:
-                assert file.read() == b"data" * 100_000
-        robot.drain()
-        session.media.complete(medium)
-        session.media.deallocate(medium)
-        robot.prepare(TAPE)
-        assert robot.states(TAPE) == [State.NTMS_PARTSTATE_AVAILABLE]
-        session.pools.delete(r"\App")
-        with open_library("scsi", target.address) as device:
-            in_slots = {each.barcode for each in device.read_elements() if each.full and each.kind == "slot"}
-            in_drives = {each.barcode for each in device.read_elements() if each.full and each.kind == "drive"}
-        assert in_slots | in_drives == set(HOMES.values())
 
 
 # --- the tape -------------------------------------------------------------------------------------------------------
@@ -357,10 +335,45 @@ def test_robots_are_found_with_their_drives(target: Target) -> None:
 def test_what_does_not_answer_is_told_and_ends_nothing(target: Target) -> None:
     target.stop()
     portal = f"iscsi://127.0.0.1:{target.port}"
-    found = list(scan([portal, portal], local=lambda _: ["/dev/sg4711"]))
+    found = list(scan([portal, portal], local=lambda kind: ["/dev/sg4711"] if kind == MEDIA_CHANGER else []))
     assert [each.device for each in found] == ["/dev/sg4711", portal, portal]
     assert found[0].problem == "/dev/sg4711: there is no such device"
     assert "see that the target runs" in str(found[1].problem)
+
+
+# --- targets that ask who comes -------------------------------------------------------------------------------------
+
+SECRET = "open sesame 1"
+
+
+def test_target_that_asks_who_comes_is_told(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (USER_VARIABLE, PASSWORD_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    target.ask_for("alice", SECRET)
+    portal = f"iscsi://alice@127.0.0.1:{target.port}"
+    with pytest.raises(rsm.AccessDeniedError, match=f"set {USER_VARIABLE} and {PASSWORD_VARIABLE}"):
+        open_library("scsi", target.address)
+    (refused,) = scan([f"iscsi://127.0.0.1:{target.port}"], local=lambda _: [])
+    assert PASSWORD_VARIABLE in str(refused.problem)
+    with pytest.raises(rsm.AccessDeniedError, match=f"without a password: set {PASSWORD_VARIABLE}"):
+        open_library("scsi", f"{portal}/{IQN}/9")
+
+    monkeypatch.setenv(PASSWORD_VARIABLE, "open pumpkin 1")
+    with pytest.raises(rsm.AccessDeniedError) as caught:
+        open_library("scsi", f"{portal}/{IQN}/9")
+    assert "pumpkin" not in str(caught.value)
+    monkeypatch.setenv(PASSWORD_VARIABLE, SECRET)
+    (found,) = scan([portal], local=lambda _: [])
+    assert isinstance(found, ChangerFound)
+    assert (found.device, len(found.drives)) == (f"{portal}/{IQN}/9", 2)
+    monkeypatch.setenv(USER_VARIABLE, "alice")
+    for address in (target.address, found.device):
+        with open_library("scsi", address) as library:
+            assert places(library) == HOMES
+            library.move(SLOT, DRIVE, 1)
+            assert recorded(library, DRIVE) == b""
+            library.unload_drive(DRIVE, 1)
+            library.move(DRIVE, SLOT, 1)
 
 
 # --- what is no library ---------------------------------------------------------------------------------------------

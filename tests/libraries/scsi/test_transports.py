@@ -11,14 +11,18 @@ import pytest
 from libraries.scsi import tgt
 
 import rsm
-from rsm.libraries import open_library
+from rsm.libraries import canonical_address, open_library
 from rsm.libraries.scsi import iscsi, sg
 from rsm.libraries.scsi.discovery import scan
 from rsm.libraries.scsi.transport import (
+    PASSWORD_VARIABLE,
+    USER_VARIABLE,
+    Credentials,
     IscsiAddress,
     LostError,
     Reply,
     Status,
+    find_credentials,
     open_transport,
     parse_iscsi,
     parse_portal,
@@ -33,6 +37,8 @@ COMMAND = bytes.fromhex("b81203e80002000001000000")
         ("iscsi://robot:3261/iqn.2003-01.org:x/1", IscsiAddress("robot:3261", "iqn.2003-01.org:x", 1)),
         ("iscsi://10.0.0.1/iqn.x/0", IscsiAddress("10.0.0.1:3260", "iqn.x", 0)),
         ("iscsi://[fe80::1]:99/iqn.x%3Ay/16383", IscsiAddress("[fe80::1]:99", "iqn.x:y", 16_383)),
+        ("iscsi://alice@robot/iqn.x/1", IscsiAddress("alice@robot:3260", "iqn.x", 1)),
+        ("iscsi://alice@[::1]/iqn.x/1", IscsiAddress("alice@[::1]:3260", "iqn.x", 1)),
     ],
 )
 def test_iscsi_addresses(address: str, parts: IscsiAddress) -> None:
@@ -52,6 +58,7 @@ def test_iscsi_addresses(address: str, parts: IscsiAddress) -> None:
         "iscsi://robot/iqn.x/-1",
         "iscsi://robot/iqn.x/²",
         "iscsi://[robot/iqn.x/1",
+        "iscsi://@robot/iqn.x/1",
     ],
 )
 def test_what_is_no_iscsi_address_is_refused(address: str) -> None:
@@ -71,6 +78,42 @@ def test_portals(address: str, portal: str) -> None:
 def test_what_is_no_portal_is_refused_before_anything_is_looked_for(address: str) -> None:
     with pytest.raises(rsm.InvalidLibraryError, match="iSCSI portal"):
         scan(["iscsi://robot", address])
+
+
+@pytest.mark.parametrize("form", ["iscsi://alice:{}@robot", "iscsi://alice%{}@robot", "iscsi://alice:{}@robot:x"])
+@pytest.mark.parametrize("rest", ["", "/iqn.x/1"])
+def test_password_in_an_address_is_refused_and_not_repeated(form: str, rest: str) -> None:
+    with pytest.raises(rsm.InvalidLibraryError) as caught:
+        (parse_iscsi if rest else parse_portal)(form.format("sesame") + rest)
+    assert "sesame" not in str(caught.value)
+
+
+def test_credentials_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "sesame")
+    monkeypatch.delenv(USER_VARIABLE, raising=False)
+    assert find_credentials("") is None
+    monkeypatch.setenv(USER_VARIABLE, "bob")
+    assert (find_credentials(""), find_credentials("alice")) == (
+        Credentials("bob", "sesame"),
+        Credentials("alice", "sesame"),
+    )
+    assert "sesame" not in repr(find_credentials(""))
+    monkeypatch.delenv(PASSWORD_VARIABLE)
+    with pytest.raises(rsm.AccessDeniedError, match=f"set {PASSWORD_VARIABLE}"):
+        find_credentials("")
+
+
+@pytest.mark.parametrize(
+    ("address", "one"),
+    [
+        ("iscsi://robot/iqn.x/01?drives=/dev/sg1", "iscsi://robot:3260/iqn.x/1?drives=/dev/sg1"),
+        ("iscsi://alice@ROBOT:3260/iqn.x/1", "iscsi://alice@robot:3260/iqn.x/1"),
+        ("/dev/tape/by-id/changer?drives=-", "/dev/tape/by-id/changer?drives=-"),
+    ],
+)
+def test_one_device_has_one_address(address: str, one: str) -> None:
+    assert canonical_address("scsi", address) == canonical_address("scsi", one) == one
+    assert canonical_address("virtual", address) == address
 
 
 @pytest.mark.parametrize("address", ["", "sg0", "http://x/y/1", "/dev/null?tapes=1", "/dev/null?drives="])

@@ -116,6 +116,11 @@ class Target:
         kind = 3 if PORT <= address < PORT + self.ports else 2
         self._changer(f"element_type={kind},address={address},clear_slot=1")
 
+    def ask_for(self, user: str, password: str) -> None:
+        """Let nobody in any more but this user."""
+        self._admin("--mode", "account", "--op", "new", "--user", user, "--password", password)
+        self._admin("--mode", "account", "--op", "bind", "--tid", "1", "--user", user)
+
     def stop(self) -> None:
         """End the daemon at once, as a power failure would."""
         if self.process is not None:
