@@ -103,6 +103,7 @@ class Running:
     """What the planning process has in hand: requests, drives, cartridges, and elements that moves are bound for."""
 
     starts: dict[uuid.UUID, Start] = field(default_factory=dict)
+    can_exchange: bool = False  # whether a cartridge can come into a drive as another goes out
 
     @property
     def drives(self) -> set[uuid.UUID]:
@@ -407,7 +408,7 @@ class Planner:
         writing = bool(request.details.get("for_writing"))
         side: int = request.details["side"]
         for drive in self._candidates(medium, writing, request.drive_id, request.session_id):
-            steps = self._steps_into(drive, medium, side)
+            steps = self._steps_into(drive, medium, side) or self._steps_swapping(drive, medium, side)
             if steps is not None:
                 check = Step(Action.CHECK_LABEL, medium.id, drive_id=drive.id, drive_element=drive.element, side=side)
                 return Start(request, (*steps, check), drive.id, self._touched(drive, medium))
@@ -503,15 +504,26 @@ class Planner:
         steps.append(Step(Action.MOVE, medium.id, source=source, destination=drive.element, inverted=side == 1))
         return (*steps, load)
 
+    def _steps_swapping(self, drive: Any, medium: Any, side: int) -> tuple[Step, ...] | None:
+        """Return the steps that change the places of a cartridge and of what is in a drive, where no slot is empty."""
+        held = self._in_drive.get(drive.id)
+        if held is None or held.id == medium.id or medium.slot_id is None or not self._running.can_exchange:
+            return None
+        out = self._steps_out_of(drive, held, medium.element)
+        into = Step(Action.MOVE, medium.id, source=medium.element, destination=drive.element, inverted=side == 1)
+        return (
+            (*out, into, Step(Action.LOAD, medium.id, drive_id=drive.id, drive_element=drive.element)) if out else None
+        )
+
     def _steps_keeping_label(self, drive: Any, medium: Any) -> tuple[Step, ...]:
         mount = self._mounts.get(drive.id)
         if mount is None or not mount.for_writing:
             return ()
         return (Step(Action.KEEP_LABEL, medium.id, drive_id=drive.id, drive_element=drive.element, side=mount.side),)
 
-    def _steps_out_of(self, drive: Any, medium: Any) -> tuple[Step, ...] | None:
-        """Return the steps that put a drive's cartridge away; None if there is no empty slot."""
-        place = self._place_for(medium, None)
+    def _steps_out_of(self, drive: Any, medium: Any, place: int | None = None) -> tuple[Step, ...] | None:
+        """Return the steps that put a drive's cartridge away; None if there is no empty slot and no `place` for it."""
+        place = self._place_for(medium, None) if place is None else place
         if place is None:
             return None
         self._reserved = self._reserved | {place}

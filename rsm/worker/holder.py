@@ -1,7 +1,8 @@
 """One library in the hands of this process: its device, its epoch, and the requests that are being carried out.
 
-A request is carried out by a thread of its own, step by step. The robot's steps of a library come one after the other,
-steps in drives run beside each other. What is in hand when another process takes the library over is dropped.
+A request is carried out by a thread of its own, step by step. The moves of a library come one after the other, or as
+many beside each other as its robot has arms; steps in drives run beside each other. What is in hand when another
+process takes the library over is dropped.
 """
 
 import logging
@@ -34,6 +35,7 @@ from rsm.libraries.base import (
     DestinationFullError,
     LibraryBackend,
     LibraryIdentity,
+    LostError,
     ReadinessState,
     SourceEmptyError,
     StaleEpochError,
@@ -43,6 +45,7 @@ from rsm.services.agenda import Work
 from rsm.services.devices import Place
 from rsm.services.epochs import SupersededError, check_epoch, take_over
 from rsm.services.planning import Running, Start
+from rsm.worker.robot import Robot
 from rsm.worker.steps import OutOfTouchError, Performer, Stopped
 
 if TYPE_CHECKING:
@@ -51,8 +54,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# What may be otherwise the next time: something was moved by hand, or the device was busy.
+# What may be otherwise the next time: something was moved by hand, the device was busy, or the line to it broke.
 _WORTH_ANOTHER_TRY = (
+    LostError,
     SourceEmptyError,
     DestinationFullError,
     BusyError,
@@ -81,7 +85,8 @@ class Holder:
         self.library_id = work.library_id
         self.epoch = 0
         self.is_lost = False
-        self.robot = threading.RLock()
+        self.robot = Robot()
+        self.can_exchange = False
         self.places: dict[int, Place] = {}
         self._database = database
         self._work = work
@@ -152,6 +157,8 @@ class Holder:
     def _sync(self) -> None:
         """Bring the elements on record up to what the device says of itself, when that is news to this process."""
         told = self.backend.read_identity()
+        self.robot.set_arms(told.transports)
+        self.can_exchange = told.can_exchange
         if _seen_identities.get(self.library_id) != told:
             elements = list(self.backend.read_elements())
             self.worker.write(devices.sync_library, self.library_id, told, elements, identity.host())
@@ -205,7 +212,7 @@ class Holder:
 
     def _running(self) -> Running:
         with self._lock:
-            return Running(dict(self._starts))
+            return Running(dict(self._starts), self.can_exchange)
 
     def idle_seconds(self) -> float:
         """Return for how long nothing has been in hand."""

@@ -1,7 +1,7 @@
 """Carrying out one request, step by step: what each step asks of the device, and what is written down after it.
 
-A move is written down before it is made, and its result after it, in one hold of the robot. Labels are read and written
-here, with no transaction open.
+A move is written down before it is made, and its result after it, in one hold of the robot's arm. Labels are read and
+written here, with no transaction open.
 """
 
 import logging
@@ -9,14 +9,16 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rsm import labels
 from rsm.db import Transaction, new_id
-from rsm.errors import InvalidStateError, NotReadyError, RsmError
+from rsm.errors import BusyError, InvalidStateError, NotReadyError, NotSupportedError, RsmError
 from rsm.libraries.base import ReadinessState, error_from_os
 from rsm.services import identification, inventory, mounts, places, progress
 from rsm.services.epochs import check_epoch
+from rsm.services.exchanges import exchange_at, record_exchange
 from rsm.services.identification import LabelSeen
 from rsm.services.planning import Action, Start, Step
 
@@ -53,10 +55,15 @@ class Performer:
             OutOfTouchError: where the cartridges are by now could not be written down.
             RsmError: a step went wrong; where the cartridges are by now is written down.
         """
-        for number, step in enumerate(self._start.steps):
+        steps, made = self._start.steps, -1
+        for number, step in enumerate(steps):
             if self._holder.stopping:
                 raise Stopped
-            self._do(number, step)
+            pair = exchange_at(steps, number, self._holder.places) if self._holder.can_exchange else None
+            if pair is not None and self._exchange(number, *pair):
+                made = number + 1
+            elif number > made:
+                self._do(number, step)
         self._holder.record(progress.finish, self._start)
 
     def _do(self, number: int, step: Step) -> None:
@@ -81,15 +88,58 @@ class Performer:
     def _move(self, number: int, step: Step) -> None:
         assert step.source is not None
         assert step.destination is not None
-        holder = self._holder
-        with holder.robot:
-            try:
-                self._backend.move(step.source, step.destination, holder.epoch, inverted=step.inverted)
-            except RsmError:
-                self._look_at({step.source, step.destination})
+        ends = {step.source, step.destination}
+        carry = partial(self._backend.move, step.source, step.destination, inverted=step.inverted)
+        place = self._holder.places[step.destination]
+        self._with_arm(carry, ends, partial(progress.record_move, medium_id=self._medium(step), place=place), number)
+
+    def _exchange(self, number: int, out: Step, into: Step) -> bool:
+        """Make two moves in one, and tell whether that was done; a device that cannot after all makes two."""
+        assert out.source is not None
+        assert out.destination is not None
+        assert into.source is not None
+        places = self._holder.places
+        went, came = (self._medium(out), places[out.destination]), (self._medium(into), places[out.source])
+        carry = partial(self._backend.exchange, into.source, out.source, out.destination)
+        ends = {into.source, out.source, out.destination}
+        try:
+            self._with_arm(carry, ends, partial(record_exchange, out=went, into=came), number + 1)
+        except NotSupportedError as error:
+            _log.info("cartridges are moved one after the other from now on: %s", error)
+            self._holder.can_exchange = False
+            return False
+        return True
+
+    def _with_arm(self, carry: Callable[..., None], ends: set[int], record: Callable[..., None], number: int) -> None:
+        """Carry with the first arm that is free, and write it down; where others are in its way it waits for them."""
+        robot = self._holder.robot
+        try:
+            with robot.arm() as arm:
+                self._carry(carry, arm, ends, record, number)
+            return
+        except (BusyError, NotReadyError) as error:
+            if not robot.has_several_arms or error.outcome_unknown:
                 raise
-            place = holder.places[step.destination]
-            holder.record(progress.record_move, self._start.request.id, number, self._medium(step), place)
+        with robot, robot.arm() as arm:
+            self._carry(carry, arm, ends, record, number)
+
+    def _carry(
+        self,
+        carry: Callable[..., None],
+        arm: int | None,
+        ends: set[int],
+        record: Callable[..., None],
+        number: int,
+    ) -> None:
+        holder = self._holder
+        try:
+            carry(epoch=holder.epoch, **({} if arm is None else {"transport": arm}))
+        except NotSupportedError:
+            raise
+        except RsmError:
+            self._look_at(ends)
+            raise
+        holder.record(record, self._start.request.id, number)
 
     def _look_at(self, elements: set[int]) -> None:
         """Write down what the device shows in some elements, after something went otherwise than planned."""

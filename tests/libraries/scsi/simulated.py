@@ -1,6 +1,7 @@
 """A changer and its drives in memory, which answer SCSI commands by the standards, or badly where a test says so."""
 
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,11 @@ class Unit(Transport):
         library.given.append((self.name, cdb))
         if library.script is not None and (reply := library.script(self.name, cdb)) is not None:
             return reply
+        with library.lock:
+            return self._answer(cdb, write, read_length)
+
+    def _answer(self, cdb: bytes, write: bytes, read_length: int) -> Reply:
+        library = self.library
         attentions = library.attentions.get(self.name, [])
         if attentions and cdb[0] not in (0x12, 0xA0, 0x03):
             return refusal(attentions.pop(0))
@@ -71,9 +77,10 @@ class Unit(Transport):
 class Simulated:
     """A library of slots, drives and ports; tests turn its knobs."""
 
-    def __init__(self, slots: int = 6, drives: int = 2, ports: int = 1) -> None:
+    def __init__(self, slots: int = 6, drives: int = 2, ports: int = 1, arms: int = 1) -> None:
+        self.lock = threading.Lock()  # a device does one thing after the other; scripts are asked beside it
         self.ranges = {
-            1: range(ROBOT, ROBOT + 1),
+            1: range(ROBOT, ROBOT + arms),
             2: range(SLOT, SLOT + slots),
             3: range(PORT, PORT + ports),
             4: range(DRIVE, DRIVE + drives),
@@ -148,8 +155,7 @@ class Simulated:
                 source, goal, out = (number(cdb[at : at + 2], "big") for at in (4, 6, 8))
                 if source not in self.tapes or goal not in self.tapes or (out in self.tapes and out != source):
                     return refusal(EMPTY_SOURCE)
-                tape, other = self.tapes.pop(source), self.tapes.pop(goal)
-                self.tapes[goal], self.tapes[out] = tape, other
+                self.swap(source, goal, out)
                 return GOOD
         return refusal(NO_COMMAND)
 
@@ -168,12 +174,21 @@ class Simulated:
     def carry(self, source: int, goal: int) -> None:
         """Carry a cartridge; a drive loads what comes in."""
         tape = self.tapes.pop(source)
+        self.loaded.discard(source)
+        self._put_in(tape, source, goal)
+
+    def _put_in(self, tape: Tape, source: int, goal: int) -> None:
         tape.source = source
         self.tapes[goal] = tape
-        self.loaded.discard(source)
         if goal in self.ranges[4]:
             self.loaded.add(goal)
             self.positions[goal] = 0
+
+    def swap(self, source: int, goal: int, out: int) -> None:
+        """Carry a tape into a drive, and what was there out of it."""
+        tape = self.tapes.pop(source)
+        self.carry(goal, out)
+        self._put_in(tape, source, goal)
 
     def _statuses(self, cdb: bytes) -> Reply:
         kind, first, count = cdb[1] & 0x0F, int.from_bytes(cdb[2:4], "big"), int.from_bytes(cdb[4:6], "big")
