@@ -180,9 +180,9 @@ class Meddler(Transport):
         self.real.close()
 
 
-def open_meddled(target: Target, meddle: Callable[[Callable[[], Reply]], Reply]) -> ScsiLibrary:
+def open_meddled(address: str, meddle: Callable[[Callable[[], Reply]], Reply]) -> ScsiLibrary:
     """Open the library with something that happens at its moves."""
-    return ScsiLibrary(target.address, opener=lambda device: Meddler(open_transport(device), meddle))
+    return ScsiLibrary(address, opener=lambda device: Meddler(open_transport(device), meddle))
 
 
 def test_target_killed_in_the_middle_of_a_move_leaves_it_unknown_until_it_is_back(target: Target) -> None:
@@ -196,7 +196,7 @@ def test_target_killed_in_the_middle_of_a_move_leaves_it_unknown_until_it_is_bac
         finally:
             killer.join()
 
-    with open_meddled(target, kill_it_meanwhile) as library:
+    with open_meddled(target.address, kill_it_meanwhile) as library:
         with pytest.raises(rsm.DeviceNotAvailableError, match="cannot be told") as caught:
             library.move(SLOT, SLOT + 7, 1)
         assert caught.value.outcome_unknown
@@ -216,7 +216,7 @@ def test_target_that_is_back_at_once_tells_whether_the_move_was_made(target: Tar
         target.start(moved(SLOT, SLOT + 7) if arrived else None)
         return give()
 
-    with open_meddled(target, restart) as library:
+    with open_meddled(target.address, restart) as library:
         if arrived:
             library.move(SLOT, SLOT + 7, 1)
         else:
