@@ -1,6 +1,5 @@
 """The library on a simulated changer: devices off the standard, trouble in the middle of a move, and what it tells."""
 
-import time
 import tracemalloc
 from typing import Any
 
@@ -332,9 +331,6 @@ def test_sixty_thousand_elements_are_inventoried_in_bounded_memory() -> None:
     assert read == 30_000
     assert peak < 60_000_000
     assert simulated.codes().count(STATUS) < 60_000 * 52 // 65_000 + 10
-    begun = time.process_time()
-    list(library.read_elements())
-    assert time.process_time() - begun < 5  # the simulated device's own time is in it
 
 
 # --- readiness ------------------------------------------------------------------------------------------------------
