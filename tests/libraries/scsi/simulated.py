@@ -197,7 +197,8 @@ class Simulated:
             return refusal(BAD_FIELD)
         if length > self.longest_answer:
             return refusal((0x4, 0x44, 0))
-        addresses = [each for each in self.ranges[kind] if each >= first][:count]
+        every = self.ranges[kind]
+        addresses = range(max(first, every.start), max(first, every.stop))[:count]
         size = 12 + 36 * tags + 4 + 34 * ids
         addresses = addresses[: max(0, (length - 16) // size)]
         body = b"".join(self._descriptor(address, kind, tags, ids) for address in addresses)

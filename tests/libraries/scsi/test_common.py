@@ -1,15 +1,17 @@
 """What every back-end does, as far as a tape changer can: on the simulated one, and on tgt's over iSCSI.
 
+"failing" is the simulated one over a line that breaks, with a changer that always has something else to say first.
 Left out is what needs a second side, a drive that refuses media types, a capacity told in bytes, or a path.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from libraries import test_backends as every
 from libraries.conftest import Bench
-from libraries.scsi.simulated import SLOT, Simulated, Tape
+from libraries.scsi.simulated import SLOT, Simulated, Tape, refusal
 from libraries.scsi.tgt import Target
 from libraries.test_backends import (
     loaded,
@@ -26,6 +28,7 @@ from libraries.test_backends import (
 
 from rsm.libraries import open_library
 from rsm.libraries.base import Cartridge, ElementKind
+from rsm.libraries.scsi.transport import LostError, Reply
 
 __all__ = [
     "loaded",
@@ -41,14 +44,19 @@ __all__ = [
 ]
 
 CODES = list(every.HOMES)
+PARAMETERS_CHANGED = (0x6, 0x2A, 0x01)
+
+
+def make_simulated() -> Simulated:
+    """Make the small library as a simulated one."""
+    simulated = Simulated()
+    simulated.tapes = {SLOT + at: Tape(code, protected=code[0] == "P") for at, code in enumerate(CODES)}
+    return simulated
 
 
 def open_simulated(_: Callable[..., Target]) -> Bench:
-    """Open the small library as a simulated one."""
-    simulated = Simulated()
-    simulated.tapes = {SLOT + at: Tape(code, protected=code[0] == "P") for at, code in enumerate(CODES)}
-    simulated.tapes[SLOT].source = None
-    return Bench(simulated.open())
+    """Open it as it is."""
+    return Bench(make_simulated().open())
 
 
 def open_tgt(make_target: Callable[..., Target]) -> Bench:
@@ -61,7 +69,26 @@ def open_tgt(make_target: Callable[..., Target]) -> Bench:
     return Bench(open_library("scsi", target.address))
 
 
-BENCHES = {"simulated": open_simulated, "tgt": open_tgt}
+def open_failing(_: Callable[..., Target]) -> Bench:
+    """Open the small library as a simulated one, whose changer answers many commands otherwise or not at all."""
+    simulated, given = make_simulated(), itertools.count()
+    library = simulated.open()
+
+    def script(name: str, cdb: bytes) -> Reply | None:
+        number = next(given)
+        if name != "/changer" or number % 3 == 0:
+            return None
+        if number % 7 == 0:
+            with simulated.lock:
+                simulated.changer(cdb)  # it is carried out, and nobody is told
+            raise LostError("the line went dead")
+        return refusal(PARAMETERS_CHANGED) if number % 3 == 1 else None
+
+    simulated.script = script
+    return Bench(library)
+
+
+BENCHES = {"simulated": open_simulated, "failing": open_failing, "tgt": open_tgt}
 
 
 @pytest.fixture(params=BENCHES)
