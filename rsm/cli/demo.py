@@ -2,12 +2,14 @@
 
 The backup itself is `rsm.cli.demo_backup`, which is what a program that embeds RSM would copy. This module makes what
 it needs, tells each step on the screen, expects each result and notices any other. All of it goes away afterwards.
+`rsm.cli.demo_robot` tells the same story on a library that is there already.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 import stat
@@ -26,16 +28,20 @@ import rsm
 from rsm import schema
 from rsm.cli.demo_backup import BLOCK_BYTES, Backup, back_up, restore, walk_tree
 from rsm.cli.output import Column, Form, Output
-from rsm.cli.run import Run, example_text
+from rsm.cli.run import Run, YesOption, example_text
 from rsm.libraries import virtual_make
 from rsm.libraries.base import error_from_os
 
 T = TypeVar("T")
 
-EXAMPLES = example_text("rsm demo", "rsm demo --source /usr/share/doc", "rsm demo --directory /srv/scratch --keep")
+EXAMPLES = example_text(
+    "rsm demo",
+    "rsm demo --source /usr/share/doc",
+    "rsm demo --directory /srv/scratch --keep",
+    "rsm demo --library iscsi://tapes.example.org/iqn.2003-01.org.example:robot/0 --source /etc",
+)
 
 MEDIA_TYPE = "LTO-8"
-FREE_POOL = rf"\Free\{MEDIA_TYPE}"
 POOL = r"\Demo\Nightly"
 CARTRIDGES, CARTRIDGES_EXPECTED = 6, 3
 # Of the standard library: what is installed beside it, its tests, and what any running Python may write into it.
@@ -104,8 +110,9 @@ class Story:
 class Progress:
     """Draws on a terminal how far a part of the story is, and what it waits for."""
 
-    def __init__(self, output: Output, title: str, total_bytes: int) -> None:
+    def __init__(self, output: Output, title: str, total_bytes: int, *, full: str = "") -> None:
         self._output, self._title, self._total_bytes = output, title, max(1, total_bytes)
+        self._full = full or f"the {CARTRIDGES} cartridges are full: the source has grown since it was measured"
         self._done_bytes, self._begun, self._drawn = 0, time.monotonic(), 0.0
 
     def add(self, count: int) -> None:
@@ -122,9 +129,7 @@ class Progress:
     def wait(self, waiting: rsm.Waiting) -> None:
         """Show what is waited for, and end a wait for somebody who will not come."""
         if waiting.reason is rsm.WaitReason.OPERATOR:
-            raise rsm.MediaUnavailableError(
-                f"the {CARTRIDGES} cartridges are full: the source has grown since it was measured"
-            )
+            raise rsm.MediaUnavailableError(self._full)
         if waiting.seconds > _PATIENCE_SECONDS:
             raise rsm.TimeoutError(f"nothing happened for {waiting.seconds:.0f} seconds: {waiting.text}")
         self._output.print_progress(f"{self._title}: {waiting.text}")
@@ -235,8 +240,20 @@ def run_demo(
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave catalogue, library and copy there to look at.")] = False,
+    library: Annotated[
+        str | None,
+        typer.Option(
+            "--library",
+            metavar="ADDRESS",
+            help="Use blank cartridges of a robot that is there already, /dev/sgN, iscsi://HOST:PORT/IQN/LUN or the "
+            "directory of a virtual library, and leave it as it was.",
+        ),
+    ] = None,
+    yes: YesOption = False,
 ) -> None:
     """Back a directory up to the cartridges of a virtual library, restore it and compare it byte for byte."""
+    if library is not None:
+        run.need_answer(yes)
     if run.settings.database is not None:
         raise typer.BadParameter("the demonstration makes its own catalogue: give --directory, not --database")
     chosen = Path(sysconfig.get_path("stdlib")) if source is None else source
@@ -253,12 +270,20 @@ def run_demo(
     try:
         with _errors_named(place), _no_bytecode_written():
             without = _NOT_OF_THE_LIBRARY if source is None else ()
-            Demonstration(story, place, chosen.resolve(), without).run()
+            _choose(run, library, yes)(story, place, chosen.resolve(), without).run()
     finally:
         run.output.print_progress("")
         if not keep:
             remove_tree(place)
     _end(run.output, story, place if keep else None)
+
+
+def _choose(run: Run, library: str | None, yes: bool) -> Callable[..., Demonstration]:
+    if library is None:
+        return Demonstration
+    from rsm.cli.demo_robot import RobotDemonstration  # it is made of what is here
+
+    return functools.partial(RobotDemonstration, library, lambda question: run.ask(question, yes))
 
 
 @contextlib.contextmanager
@@ -307,6 +332,12 @@ class Demonstration:
         self.restored = place / "restored"
         self.begun = time.monotonic()
         self.last_event = 0
+        self.media_type, self.cartridges, self.spans_at_least = MEDIA_TYPE, CARTRIDGES, CARTRIDGES_EXPECTED
+
+    @property
+    def free_pool(self) -> str:
+        """The path of the free pool of its media type."""
+        return rf"\Free\{self.media_type}"
 
     def run(self) -> None:
         """Live through it."""
@@ -328,31 +359,37 @@ class Demonstration:
         self.story.tell("check the catalogue", "; ".join(findings) or "it is sound", expected=not findings)
         self.add_total(backup)
 
+    def progress(self, title: str, total_bytes: int) -> Progress:
+        """Return what draws how far a part of the story is."""
+        return Progress(self.story.output, title, total_bytes)
+
     def make_library(self, session: rsm.Session, measure: Measure) -> rsm.Library:
         """Make a library whose cartridges hold a quarter of the source each, have it inventoried and labelled."""
         capacity_bytes = max(_SMALLEST_CAPACITY_BYTES, measure.stream_bytes // 4)
-        self._check_room(CARTRIDGES * capacity_bytes + measure.disk_bytes + _ROOM_FOR_CATALOGUE_BYTES)
+        self.check_room(CARTRIDGES * capacity_bytes + measure.disk_bytes)
         robot = virtual_make.create(self.place / "robot", CARTRIDGES + 2, 2, 1, MEDIA_TYPE, name="Robot")
         for number in range(1, CARTRIDGES + 1):
             virtual_make.add_cartridge(robot, f"DEMO{number:02}L8", capacity_bytes=capacity_bytes)
         what = f"{robot}: 2 drives, {CARTRIDGES} blank cartridges of {capacity_bytes:,} bytes"
         self.story.tell("make a virtual library", what)
 
-        with self._phase(session, "prepare"):
+        with self.phase(session, "prepare"):
             library = session.libraries.add("virtual", robot)
-            self._finish_requests(session, library, "inventory")
+            self.finish_requests(session, library, "inventory")
             media = session.media.list(library=library)
             pools = {session.pools.path(medium.pool) for medium in media}
             found = len(media) == CARTRIDGES and pools == {rf"\Unrecognized\{MEDIA_TYPE}"}
             told = f"{len(media)} cartridges found, in {', '.join(sorted(pools))}"
             self.story.tell("put it on record and take its inventory", told, expected=found)
             for medium in media:
-                session.media.move(medium, FREE_POOL)
-            self._finish_requests(session, library, "write free labels")
-        self._tell_free(session, "move the blank cartridges to the free pool")
+                session.media.move(medium, self.free_pool)
+            self.finish_requests(session, library, "write free labels")
+        self.tell_free(session, "move the blank cartridges to the free pool")
         return library
 
-    def _check_room(self, wanted_bytes: int) -> None:
+    def check_room(self, wanted_bytes: int) -> None:
+        """Refuse where the disk has not so much room, and some for a catalogue (DeviceNotAvailableError)."""
+        wanted_bytes += _ROOM_FOR_CATALOGUE_BYTES
         free_bytes = shutil.disk_usage(self.place).free
         if free_bytes < wanted_bytes:
             raise rsm.DeviceNotAvailableError(
@@ -365,19 +402,21 @@ class Demonstration:
         pool = session.pools.create(
             POOL,
             parents=True,
-            media_type=MEDIA_TYPE,
+            media_type=self.media_type,
             allocate_from_free=True,
             deallocate_to_free=True,
             max_allocates=100,
         )
-        self.story.tell("make a pool", f"{pool.path}: takes media from {FREE_POOL}, gives them back, each 100 times")
+        self.story.tell(
+            "make a pool", f"{pool.path}: takes media from {self.free_pool}, gives them back, each 100 times"
+        )
 
     def back_up(self, session: rsm.Session, measure: Measure) -> Backup:
         """Back the source up, in blocks that are much smaller than a cartridge."""
         unit = tarfile.BLOCKSIZE
         block_bytes = min(BLOCK_BYTES, max(unit, measure.stream_bytes // 32 // unit * unit))
-        progress = Progress(self.story.output, "back up", measure.stream_bytes)
-        with self._phase(session, "back up") as moved:
+        progress = self.progress("back up", measure.stream_bytes)
+        with self.phase(session, "back up") as moved:
             backup = back_up(
                 session,
                 POOL,
@@ -389,7 +428,7 @@ class Demonstration:
             )
             moved += [len(backup.volumes), sum(volume.bytes for volume in backup.volumes)]
         names = ", ".join(volume.medium.name for volume in backup.volumes)
-        spans = len(backup.volumes) >= CARTRIDGES_EXPECTED
+        spans = len(backup.volumes) >= self.spans_at_least
         self.story.tell("back up", f"{moved[1]:,} bytes on {len(backup.volumes)} cartridges: {names}", expected=spans)
         if backup.left_out:
             first = "; ".join(f"{name}: {reason}" for name, reason in backup.left_out[:_DIFFERENCES_SHOWN])
@@ -400,8 +439,8 @@ class Demonstration:
     def restore(self, session: rsm.Session, backup: Backup) -> None:
         """Restore it to a directory of its own."""
         total_bytes = sum(volume.bytes for volume in backup.volumes)
-        progress = Progress(self.story.output, "restore", total_bytes)
-        with self._phase(session, "restore") as moved:
+        progress = self.progress("restore", total_bytes)
+        with self.phase(session, "restore") as moved:
             restore(session, backup.volumes, self.restored, on_bytes=progress.add, on_wait=progress.wait)
             moved += [len(backup.volumes), total_bytes]
         self.story.tell("restore", f"to {self.restored}, every cartridge as it was written")
@@ -409,13 +448,13 @@ class Demonstration:
     def compare(self, session: rsm.Session, backup: Backup) -> None:
         """Compare what was restored with the source."""
         compared: list[int] = []
-        progress = Progress(self.story.output, "compare", sum(volume.bytes for volume in backup.volumes))
+        progress = self.progress("compare", sum(volume.bytes for volume in backup.volumes))
 
         def add(count: int) -> None:
             compared.append(count)
             progress.add(count)
 
-        with self._phase(session, "compare") as moved:
+        with self.phase(session, "compare") as moved:
             left_out = {name for name, _ in backup.left_out}
             differences = compare_trees(self.source, self.restored, self.without, left_out, add)
             moved += [None, sum(compared)]
@@ -436,13 +475,13 @@ class Demonstration:
 
     def give_back(self, session: rsm.Session, library: rsm.Library, backup: Backup) -> None:
         """Give the media back: they go to the free pool, and the robot labels them as free again."""
-        with self._phase(session, "give back") as moved:
+        with self.phase(session, "give back") as moved:
             with session.because("the demonstration is over"):
                 for volume in backup.volumes:
                     session.media.deallocate(volume.medium)
-            self._finish_requests(session, library, "write free labels")
+            self.finish_requests(session, library, "write free labels")
             moved += [len(backup.volumes), None]
-        self._tell_free(session, "give the cartridges back")
+        self.tell_free(session, "give the cartridges back")
 
     def add_total(self, backup: Backup) -> None:
         """Add the last line of the summary."""
@@ -450,26 +489,28 @@ class Demonstration:
         seconds = time.monotonic() - self.begun
         self.story.phases.append(_phase("all", len(backup.volumes), None, seconds, moves))
 
-    def _tell_free(self, session: rsm.Session, step: str) -> None:
-        media = session.media.list(pool=FREE_POOL)
+    def tell_free(self, session: rsm.Session, step: str) -> None:
+        """Tell which cartridges are free."""
+        media = session.media.list(pool=self.free_pool)
         states = {side.state for medium in media for side in session.media.sides(medium)}
-        ready = len(media) == CARTRIDGES and states == {rsm.NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE}
-        told = f"{len(media)} cartridges in {FREE_POOL}, each with a free label that the robot wrote"
+        ready = len(media) == self.cartridges and states == {rsm.NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE}
+        told = f"{len(media)} cartridges in {self.free_pool}, each with a free label that the robot wrote"
         self.story.tell(step, told, expected=ready)
 
-    def _finish_requests(self, session: rsm.Session, library: rsm.Library, title: str) -> None:
-        progress = Progress(self.story.output, title, 0)
+    def finish_requests(self, session: rsm.Session, library: rsm.Library, title: str) -> None:
+        """Wait for the end of all that a library has to do."""
+        progress = self.progress(title, 0)
         for request in session.requests.list(library, live=True):
             session.requests.wait(request, on_wait=progress.wait)
 
     @contextlib.contextmanager
-    def _phase(self, session: rsm.Session, name: str) -> Iterator[list[int | None]]:
+    def phase(self, session: rsm.Session, name: str) -> Iterator[list[int | None]]:
         """Measure a part of the story; the body appends its cartridges and bytes to what it is given."""
         moved: list[int | None] = []
         begun = time.monotonic()
         yield moved
         seconds = time.monotonic() - begun
-        cartridges, count = moved or (CARTRIDGES, None)
+        cartridges, count = moved or (self.cartridges, None)
         self.story.phases.append(_phase(name, cartridges, count, seconds, self._count_moves(session)))
 
     def _count_moves(self, session: rsm.Session) -> int:
@@ -497,6 +538,6 @@ def _end(output: Output, story: Story, place: Path | None) -> None:
     verdict = "all as expected" if story.as_expected else "not all as expected"
     output.print_text(f"{len(story.steps)} steps, {verdict}.", style="bold")
     if place is not None:
-        output.print_text(f"All is kept in {place}: rsm --database {place / 'rsm.db'} library show Robot")
+        output.print_text(f"All is kept in {place}: rsm --database {place / 'rsm.db'} library list")
     if not story.as_expected:
         raise rsm.RsmError("the demonstration did not go as expected")
