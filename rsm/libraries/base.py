@@ -298,6 +298,14 @@ class LibraryBackend(abc.ABC):
     def check_readiness(self) -> Readiness:
         """Return whether the device takes calls; never raises for what a device suffers."""
 
+    @property
+    def saw_contents_change(self) -> bool:
+        """Whether this object was told since it was made that cartridges may have been moved by hand.
+
+        A device tells one of several that use it; who is told and does not work the library has an inventory taken.
+        """
+        return False
+
     @abc.abstractmethod
     def claim(self, epoch: int) -> None:
         """Take the library over: calls with a lower epoch are refused from now on, what is derived is put right.

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, overload
@@ -14,7 +14,7 @@ from rsm.constants import NtmsLmState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import BusyError, InvalidStateError, RsmError, TimeoutError
 from rsm.libraries import open_library
-from rsm.libraries.base import SideMode, SideStatus
+from rsm.libraries.base import LibraryBackend, SideMode, SideStatus
 from rsm.nouns.base import Noun, Runner, check_types, reference
 from rsm.nouns.waiting import Done, OnWait, Waiter, Waiting, WaitReason
 from rsm.services import mounts, objects, queue
@@ -85,7 +85,7 @@ class Mount:
         """
         self._check_mounted()
         row = self._row
-        with open_library(row.back_end, row.address) as device:
+        with self._device() as device:
             file = device.open_side(
                 row.element, row.side_number + 1, mode, read_only=not self.for_writing, barcode=row.barcode or None
             )
@@ -140,9 +140,18 @@ class Mount:
             raise InvalidStateError(f"cartridge {self._row.name} is not mounted any more: mount it again")
 
     def _measure(self) -> SideStatus:
-        row = self._row
-        with open_library(row.back_end, row.address) as device:
-            return device.read_side(row.element, row.side_number + 1)
+        with self._device() as device:
+            return device.read_side(self._row.element, self._row.side_number + 1)
+
+    @contextlib.contextmanager
+    def _device(self) -> Iterator[LibraryBackend]:
+        """Open the device; where it tells of a door that was opened, the worker is to hear of it."""
+        with open_library(self._row.back_end, self._row.address) as device:
+            try:
+                yield device
+            finally:
+                if device.saw_contents_change:
+                    self._session.write(queue.queue_inventory, self._row.library_id)
 
     def _look(self) -> SideStatus | None:
         try:

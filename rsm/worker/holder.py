@@ -36,6 +36,7 @@ from rsm.libraries.base import (
     LibraryBackend,
     LibraryIdentity,
     LostError,
+    Readiness,
     ReadinessState,
     SourceEmptyError,
     StaleEpochError,
@@ -182,6 +183,13 @@ class Holder:
         if broken_off:
             _log.info("library at %s: %d requests of a former holder are begun again", self._work.address, broken_off)
 
+    def see_readiness(self) -> Readiness:
+        """Ask the device whether it takes calls; where a door was opened or the power gone, an inventory follows."""
+        readiness = self.backend.check_readiness()
+        if readiness.contents_may_differ:
+            self.worker.write(queue.queue_inventory, self.library_id)
+        return readiness
+
     # Carrying out
 
     def begin_due(self) -> None:
@@ -222,6 +230,7 @@ class Holder:
     def _carry_out(self, start: Start) -> None:
         try:
             self._perform(start)
+            self.see_readiness()
         except (SupersededError, StaleEpochError, OutOfTouchError) as error:
             _log.warning("library at %s: %s", self._work.address, error)
             self.is_lost = True

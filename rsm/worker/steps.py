@@ -159,6 +159,7 @@ class Performer:
     def _read_elements(self, number: int, step: Step) -> None:
         holder, request = self._holder, self._start.request
         with holder.robot:
+            self._backend.check_readiness()  # what was moved by hand until now is about to be seen
             statuses = list(self._backend.read_elements())
 
             def put_right(transaction: Transaction) -> inventory.Findings:
@@ -201,7 +202,7 @@ class Performer:
                 call(drive_element, self._holder.epoch)
                 return
             except NotReadyError:
-                becoming = self._backend.check_readiness().state is not ReadinessState.NOT_READY
+                becoming = self._holder.see_readiness().state is not ReadinessState.NOT_READY
                 if not becoming or time.monotonic() > until or self._holder.stopping:
                     raise
             self._holder.worker.pause(pause)

@@ -171,6 +171,11 @@ class ScsiLibrary(LibraryBackend):
         state = ReadinessState.BECOMING_READY if becoming else ReadinessState.NOT_READY
         return Readiness(state, str(error_from_sense(sense, self._changer.name)), differ)
 
+    @property
+    def saw_contents_change(self) -> bool:
+        """Whether this object was told of a door, a power cycle or the like since it was made."""
+        return self._changer.saw_contents_change
+
     def claim(self, epoch: int) -> None:
         """Remember `epoch`, look for the elements and drives anew, and initialise a changer that waits for it.
 

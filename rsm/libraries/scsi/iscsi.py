@@ -222,6 +222,8 @@ class _Connection:
 class IscsiTransport(_Connection, Transport):
     """A logical unit over iSCSI, in a session of its own."""
 
+    begins_with_reset = True
+
     def __init__(self, address: IscsiAddress) -> None:
         """Connect and log in.
 

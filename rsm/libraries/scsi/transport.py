@@ -63,10 +63,12 @@ class Transport(abc.ABC):
     """A way to one device. Any thread may call; commands go one after the other.
 
     `connections` counts how often the device was reached anew: it may have been switched off in between.
+    `begins_with_reset`: every new way tells of a reset first, whether there was one or not.
     """
 
     name: str
     connections: int = 1
+    begins_with_reset: bool = False
 
     @abc.abstractmethod
     def execute(self, cdb: bytes, *, write: bytes = b"", read_length: int = 0, timeout_seconds: float) -> Reply:

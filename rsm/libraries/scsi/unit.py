@@ -27,6 +27,7 @@ from rsm.libraries.scsi.transport import LostError, Reply, Status, Transport
 SHORT_SECONDS: Final = 60.0
 # More than a device can have waiting: one of each kind, after a power cycle with its doors open.
 ATTENTIONS: Final = 8
+_RESET: Final = 0x29
 _BUSY = {
     Status.BUSY: "busy",
     Status.TASK_SET_FULL: "busy",
@@ -44,6 +45,7 @@ class Unit:
         self.name = printable(transport.name)
         self._lock = threading.Lock()
         self._contents_may_differ = False
+        self.saw_contents_change = False  # but for the reset that a new connection begins with
         self._connections = transport.connections
 
     def close(self) -> None:
@@ -87,6 +89,8 @@ class Unit:
             rule = rule_for(sense)
             if rule.contents_may_differ:
                 self._contents_may_differ = True
+                if not (self.transport.begins_with_reset and sense.asc == _RESET):
+                    self.saw_contents_change = True
             if rule.retry is not Retry.AT_ONCE or not repeat or attempt == ATTENTIONS - 1:
                 return reply, sense
         raise LostError(f"{self.name}: the command got lost")

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from libraries.scsi.simulated import DRIVE, NO_COMMAND, ROBOT, SLOT, Simulated, Tape, refusal, scripted
+from libraries.scsi.simulated import (
+    DOOR,
+    DRIVE,
+    NO_COMMAND,
+    ROBOT,
+    SLOT,
+    SWITCHED_ON,
+    Simulated,
+    Tape,
+    refusal,
+    scripted,
+)
 from mounting import wait_until
 from working import Robot
 
@@ -60,6 +71,11 @@ class Work:
         self.session.libraries.inventory(self.robot.library, full=False)
         wait_until(self.session, lambda: CODES[2] not in self.robot.places())
         self.robot.drain()
+
+    def open_door(self, attention: tuple[int, int, int]) -> None:
+        """Put a cartridge in by hand, which the next command is told of."""
+        self.simulated.tapes[SLOT + 5] = Tape(CODES[2])
+        self.simulated.attentions["/changer"] = [attention]
 
     def carried(self) -> list[int]:
         """Return the commands that carried cartridges."""
@@ -172,6 +188,28 @@ def test_exchange_that_is_lost_is_settled_by_what_the_device_shows(
         each for each in work.robot.requests(NtmsLmOperation.NTMS_LM_MOUNT) if each.medium == work.media[1].medium
     )
     assert ended.state is NtmsLmState.NTMS_LM_PASSED
+
+
+# --- what happens by hand -------------------------------------------------------------------------------------------
+
+
+@sqlite_only
+@pytest.mark.parametrize("where", ["mount", "worker"])
+@pytest.mark.parametrize("attention", [DOOR, SWITCHED_ON, (0x6, 0x3B, 0x13)])
+def test_door_or_power_that_shows_in_the_middle_of_work_leads_to_an_inventory(
+    make_work: Callable[..., Work], attention: tuple[int, int, int], where: str
+) -> None:
+    work = make_work()
+    inventories = len(work.robot.requests(NtmsLmOperation.NTMS_LM_INVENTORY))
+    with work.session.mounts.mount(work.media[0], timeout_ms=LONG_MS) as mount:
+        if where == "mount":
+            work.open_door(attention)
+            assert mount.free_bytes
+    if where == "worker":
+        work.simulated.script = scripted({MOVE: [lambda: work.open_door(attention)]})
+    wait_until(work.session, lambda: CODES[2] in work.robot.media())
+    work.check()
+    assert len(work.robot.requests(NtmsLmOperation.NTMS_LM_INVENTORY)) == inventories + 1
 
 
 # --- several arms ---------------------------------------------------------------------------------------------------
