@@ -133,6 +133,7 @@ def test_life(robot: Robot, target: Target) -> None:
     session.media.complete(media[1])
     assert read(robot, media[1]) == bytes(taken)
 
+    robot.drain()
     for medium in media:
         session.media.deallocate(medium)
     robot.prepare(TAPE, OTHER)
