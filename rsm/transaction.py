@@ -67,6 +67,19 @@ class Transaction:
         self.versions = self._read_versions()
         self.policy = self.versions.policy
 
+    @property
+    def dialect(self) -> str:
+        """What kind of database it is: "sqlite" or "postgresql"."""
+        return "sqlite" if self._database.is_sqlite else "postgresql"
+
+    def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
+        """Return a statement as the driver wants it, for who makes something of its raw rows."""
+        return self._database.compiled(statement)
+
+    def raw_rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
+        """Run a statement and return all its rows as the driver gives them."""
+        return self._fetch(self._execute(self._database.compiled(statement), parameters))
+
     def rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
         """Run a statement and return all its rows, as named tuples of Python values."""
         compiled = self._database.compiled(statement)

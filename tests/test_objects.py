@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import json
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import builders
@@ -126,6 +128,45 @@ def test_every_kind_in_every_container(world: World) -> None:
         for container in (None, *world.ids.values()):
             with refused(rsm.InvalidParameterError):
                 objects.list(kind, container)
+
+
+def _stored(value: Any) -> Any:
+    """Return a field as it is stored."""
+    if isinstance(value, uuid.UUID):
+        return value.bytes
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1_000_000)
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value
+
+
+def test_streams_hold_what_reading_one_by_one_finds(
+    world: World, monkeypatch: pytest.MonkeyPatch, connect: Callable[..., rsm.Session]
+) -> None:
+    monkeypatch.setattr("rsm.nouns.base.PAGE", 2)
+    objects = world.session.objects
+    for number in range(5):
+        world.session.media.create(r"\Top\Pool", [builders.side()], barcode=f"B{number}")
+    for kind in REAL_KINDS:
+        for container in (None, *(world.ids[each] for each in world.ids if kind in HOLDS.get(each, set()))):
+            found = list(objects.stream(kind, container))
+            assert found == [objects.get(kind, each) for each in objects.list(kind, container)]
+            rows = list(objects.stream_rows(kind, container))
+            for value, row in zip(found, rows, strict=True):
+                fields = {field.name: _stored(getattr(value, field.name)) for field in dataclasses.fields(value)}
+                if kind is Kind.NTMS_PHYSICAL_MEDIA:
+                    fields["sequence_number"] = int(value.sequence_number)
+                assert row._asdict() == fields
+    with refused(rsm.ObjectNotFoundError):
+        objects.stream(Kind.NTMS_PARTITION, uuid.uuid4())
+    nobody = connect("user:nobody").objects
+    world.session.acl.set(Kind.NTMS_MEDIA_POOL, world.ids[Kind.NTMS_MEDIA_POOL], rsm.SecurityDescriptor(dacl=()))
+    assert len(list(objects.stream_rows(Kind.NTMS_PHYSICAL_MEDIA))) == 6
+    assert list(nobody.stream(Kind.NTMS_PHYSICAL_MEDIA)) == list(nobody.stream_rows(Kind.NTMS_PHYSICAL_MEDIA)) == []
+    pages = objects.stream(Kind.NTMS_PHYSICAL_MEDIA)
+    assert next(pages).barcode == "A1"
+    world.session.close()
+    with refused(rsm.InvalidHandleError):
+        list(pages)
 
 
 def test_the_root_is_listed_on_demand_only(world: World) -> None:

@@ -228,6 +228,8 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
     "objects.kind": lambda world: {"id": world.pool.id},
     "objects.find": lambda world: {"kind": Kind.NTMS_MEDIA_POOL, "text": r"\Top\Pool"},
     "objects.list": lambda world: {"kind": Kind.NTMS_PARTITION, "container": world.pool.id, "include_root": False},
+    "objects.stream": lambda world: {"kind": Kind.NTMS_PARTITION, "container": world.pool.id},
+    "objects.stream_rows": lambda world: {"kind": Kind.NTMS_PARTITION, "container": world.pool.id},
     "objects.get": lambda world: {"kind": Kind.NTMS_MEDIA_POOL, "object_": world.pool},
     "objects.update": lambda world: {
         "kind": Kind.NTMS_MEDIA_POOL,

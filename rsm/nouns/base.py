@@ -1,7 +1,7 @@
 """What every group of a session's calls shares: references, type checks, and reading lists page by page."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from rsm import values
@@ -9,7 +9,7 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import InvalidParameterError
 from rsm.security import Caller
-from rsm.services import objects
+from rsm.services import listing, objects
 from rsm.services.sessions import Enrolment
 from rsm.waking import Watcher
 
@@ -108,13 +108,20 @@ class Noun:
 
     def pages(self, kind: Kind, container: objects.Reference | None, container_kind: Kind | None) -> list[Any]:
         """Return what may be read of all objects of a kind, page by page, each page its own snapshot."""
-        inside = self.container_id(container, container_kind)
-        found: list[Any] = []
-        after: uuid.UUID | None = NO_ID
-        while after is not None:
-            page, after = self.session.read(objects.list_values, self.caller, kind, inside, after, PAGE)
-            found += page
-        return found
+        return list(self.stream_pages(listing.list_values, kind, self.container_id(container, container_kind)))
+
+    def stream_pages(self, service: Callable[..., Any], kind: Kind, container: uuid.UUID | None) -> Iterator[Any]:
+        """Read the first page of a listing service now and yield everything, a page and a snapshot at a time."""
+        page, last = self.session.read(service, self.caller, kind, container, NO_ID, PAGE)
+
+        def streamed() -> Iterator[Any]:
+            found, after = page, last
+            yield from found
+            while after is not None:
+                found, after = self.session.read(service, self.caller, kind, container, after, PAGE)
+                yield from found
+
+        return streamed()
 
     def container_id(self, container: objects.Reference | None, kind: Kind | None) -> uuid.UUID | None:
         if container is None or isinstance(container, uuid.UUID):

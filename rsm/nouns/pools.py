@@ -7,7 +7,7 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.nouns.base import KEEP, Keep, Noun, PoolLike, TypeLike, check_types, reference
 from rsm.security import Caller, SecurityDescriptor
-from rsm.services import objects, pools
+from rsm.services import listing, objects, pools
 
 
 class Pools(Noun):
@@ -99,7 +99,7 @@ class Pools(Noun):
         above = None if parent is None else reference(parent, "parent", values.MediaPool)
         if recursive:
             top = self.container_id(above, Kind.NTMS_MEDIA_POOL)
-            found = self.session.read(objects.list_tree, self.caller, top)
+            found = self.session.read(listing.list_tree, self.caller, top)
         else:
             found = self.pages(Kind.NTMS_MEDIA_POOL, above, Kind.NTMS_MEDIA_POOL)
         return [self.session.read(_root, self.caller), *found] if include_root and parent is None else found

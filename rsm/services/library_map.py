@@ -21,7 +21,8 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.model import TABLE_OF_KIND, Id, MediaType, Mount, PhysicalMedium, Port, Session, Side
 from rsm.security import Caller
-from rsm.services.objects import Reference, pool_paths, read_object, readable
+from rsm.services.listing import readable
+from rsm.services.objects import Reference, pool_paths, read_object
 from rsm.values import LibraryMap, MapCartridge, MapMount, MapPlace
 
 _LIBRARY = bindparam("library", type_=Id())

@@ -1,12 +1,9 @@
-"""Finding, listing and reading objects of every kind.
+"""Finding and reading objects of every kind.
 
-It needs no right for listing and finding; reading an object needs its right. It never changes anything.
+It needs no right for finding; reading an object needs its right. It never changes anything.
 """
 
-import enum
 import socket
-import types
-import typing
 import uuid
 from dataclasses import fields
 from functools import cache
@@ -37,7 +34,6 @@ from rsm.model import (
     LibraryRequest,
     LogicalMedium,
     MediaPool,
-    MediaType,
     Object,
     PhysicalMedium,
     Port,
@@ -45,8 +41,9 @@ from rsm.model import (
     Slot,
     Text,
 )
-from rsm.security import GUARD_KINDS, SCOPE_OF_KIND, Caller, Scope, allows, need, passes_everything
+from rsm.security import Caller
 from rsm.services import access
+from rsm.services.decoding import Decoder
 from rsm.services.names import SEPARATOR, join_path, parse_path
 
 Reference = uuid.UUID | str
@@ -188,7 +185,8 @@ def _column(kind: Kind, name: str) -> Any:
 
 
 @cache
-def _select_values(kind: Kind) -> Select[Any]:
+def select_values(kind: Kind) -> Select[Any]:
+    """Return the statement that selects the fields of all values of a kind, in order."""
     columns = [_column(kind, field.name).label(field.name) for field in fields(VALUE_OF_KIND[kind])]
     statement = select(*columns).select_from(TABLE_OF_KIND[kind])
     if kind is Kind.NTMS_MEDIA_POOL:
@@ -200,22 +198,7 @@ def _select_values(kind: Kind) -> Select[Any]:
 
 @cache
 def _select_value(kind: Kind) -> Select[Any]:
-    return _select_values(kind).where(TABLE_OF_KIND[kind].id == _ID)
-
-
-@cache
-def _converters(kind: Kind) -> dict[str, Any]:
-    """Return what turns a column into the field's own type, for the fields where the driver does not."""
-    converters: dict[str, Any] = {}
-    for name, hint in typing.get_type_hints(VALUE_OF_KIND[kind]).items():
-        if isinstance(hint, type) and issubclass(hint, (enum.Enum, bool)):
-            converters[name] = hint
-        elif isinstance(hint, types.UnionType) and uuid.UUID in typing.get_args(hint):
-            # an expression over ids (coalesce, case) keeps the bytes of SQLite
-            converters[name] = lambda value: uuid.UUID(bytes=value) if isinstance(value, bytes) else value
-    if kind is Kind.NTMS_PHYSICAL_MEDIA:
-        converters["sequence_number"] = sequence_text
-    return converters
+    return select_values(kind).where(TABLE_OF_KIND[kind].id == _ID)
 
 
 def sequence_text(number: int) -> str:
@@ -223,26 +206,33 @@ def sequence_text(number: int) -> str:
     return f"{number:06d}"
 
 
-def _values(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
+_decoders: dict[tuple[Kind, str], Decoder] = {}
+_SPECIAL: dict[Kind, dict[str, Any]] = {Kind.NTMS_PHYSICAL_MEDIA: {"sequence_number": sequence_text}}
+
+
+def _decoder(transaction: Transaction, kind: Kind) -> Decoder:
+    """Return what makes the values of a kind; the rows of every statement over its fields are alike."""
+    key = (kind, transaction.dialect)
+    known = _decoders.get(key)
+    if known is None:
+        compiled = transaction.compiled(_select_value(kind))
+        known = _decoders[key] = Decoder(VALUE_OF_KIND[kind], compiled, _SPECIAL.get(kind, {}))
+    return known
+
+
+def make_values(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
+    """Return the values that the raw rows of a statement over the fields of a kind stand for."""
+    decoder = _decoder(transaction, kind)
     with transaction.decoding():
-        return _decoded(transaction, kind, rows)
-
-
-def _decoded(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[Any]:
-    converters = _converters(kind)
-    paths = pool_paths(transaction, [row.id for row in rows]) if kind is Kind.NTMS_MEDIA_POOL else {}
-    made = []
-    for row in rows:
-        known = row._asdict()
-        for name, converter in converters.items():
-            known[name] = converter(known[name])
+        columns = decoder.columns(rows)
         if kind is Kind.NTMS_MEDIA_POOL:
-            known["path"] = paths[row.id]
-        made.append(VALUE_OF_KIND[kind](**known))
-    return made
+            paths = pool_paths(transaction, list(columns["id"]))
+            columns["path"] = [paths[pool_id] for pool_id in columns["id"]]
+        return decoder.make(columns)
 
 
-def _parameters(kind: Kind) -> dict[str, Any]:
+def own_parameters(kind: Kind) -> dict[str, Any]:
+    """Return the parameters that the statements over the values of a kind have beside those of the call."""
     return {"host": _host} if kind in (Kind.NTMS_DRIVE, Kind.NTMS_CHANGER) else {}
 
 
@@ -252,10 +242,10 @@ def read_value(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> An
     Raises:
         ObjectNotFoundError: there is no object of this kind and id.
     """
-    rows = transaction.rows(_select_value(kind), id=object_id, **_parameters(kind))
+    rows = transaction.raw_rows(_select_value(kind), id=object_id, **own_parameters(kind))
     if not rows:
         raise ObjectNotFoundError(f"there is no {spoken(kind)} with id {object_id}")
-    return _values(transaction, kind, rows)[0]
+    return make_values(transaction, kind, rows)[0]
 
 
 def read_object(transaction: Transaction, caller: Caller, kind: Kind, reference: Reference) -> Any:
@@ -313,6 +303,15 @@ def pool_at(depth: int) -> ColumnElement[uuid.UUID]:
         statement = statement.join(below, named).with_only_columns(below.id)
         above = below
     return statement.scalar_subquery()
+
+
+_ROOT = select(MediaPool.id).where(MediaPool.parent_id.is_(None))
+
+
+def root_pool(transaction: Transaction) -> uuid.UUID:
+    """Return the id of the hidden root pool."""
+    root: uuid.UUID = transaction.one(_ROOT, "its root pool").id
+    return root
 
 
 def pool_criterion(transaction: Transaction, reference: Reference) -> tuple[int | None, dict[str, Any]]:
@@ -448,157 +447,3 @@ def existing(transaction: Transaction, kind: Kind, reference: Reference) -> uuid
         with_what = f"with id {reference}" if isinstance(reference, uuid.UUID) else f"called {reference!a}"
         raise ObjectNotFoundError(f"there is no {spoken(kind)} {with_what}")
     return found
-
-
-# Listing
-
-_CONTAINER = bindparam("container", type_=Id())
-_AFTER = bindparam("after", type_=Id())
-_LIBRARY_HOLDS = (
-    Kind.NTMS_CHANGER,
-    Kind.NTMS_DRIVE,
-    Kind.NTMS_IEDOOR,
-    Kind.NTMS_IEPORT,
-    Kind.NTMS_LIBREQUEST,
-    Kind.NTMS_PHYSICAL_MEDIA,
-    Kind.NTMS_STORAGESLOT,
-)
-# How an object of the first kind lies in a container of the second (EnumerateNtmsObject).
-_HOLDS: dict[tuple[Kind, Kind], Any] = {
-    **{(kind, Kind.NTMS_LIBRARY): TABLE_OF_KIND[kind].library_id == _CONTAINER for kind in _LIBRARY_HOLDS},
-    (Kind.NTMS_MEDIA_TYPE, Kind.NTMS_LIBRARY): MediaType.id.in_(
-        select(LibraryMediaType.media_type_id).where(LibraryMediaType.library_id == _CONTAINER)
-    ),
-    (Kind.NTMS_MEDIA_POOL, Kind.NTMS_MEDIA_POOL): MediaPool.parent_id == _CONTAINER,
-    (Kind.NTMS_PHYSICAL_MEDIA, Kind.NTMS_MEDIA_POOL): PhysicalMedium.pool_id == _CONTAINER,
-    (Kind.NTMS_PARTITION, Kind.NTMS_MEDIA_POOL): Side.pool_id == _CONTAINER,
-    (Kind.NTMS_PARTITION, Kind.NTMS_PHYSICAL_MEDIA): Side.medium_id == _CONTAINER,
-    (Kind.NTMS_PARTITION, Kind.NTMS_LOGICAL_MEDIA): Side.id.in_(
-        select(LogicalMedium.side_id).where(LogicalMedium.id == _CONTAINER)
-    ),
-    (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_PARTITION): LogicalMedium.side_id == _CONTAINER,
-    (Kind.NTMS_LOGICAL_MEDIA, Kind.NTMS_MEDIA_POOL): LogicalMedium.side_id.in_(
-        select(Side.id).where(Side.pool_id == _CONTAINER)
-    ),
-}
-_TOP_LEVEL = MediaPool.parent_id.in_(select(_Parent.id).where(_Parent.parent_id.is_(None)))
-
-
-@cache
-def _select_listed(kind: Kind, container_kind: Kind | None, whole: bool) -> Select[Any]:
-    table = TABLE_OF_KIND[kind]
-    statement = _select_values(kind) if whole else select(table.id)
-    if container_kind is not None:
-        statement = statement.where(_HOLDS[kind, container_kind])
-    elif kind is Kind.NTMS_MEDIA_POOL:
-        statement = statement.where(_TOP_LEVEL)
-    return statement.where(table.id > _AFTER).order_by(table.id).limit(bindparam("most"))
-
-
-_ROOT = select(MediaPool.id).where(MediaPool.parent_id.is_(None))
-
-
-def root_pool(transaction: Transaction) -> uuid.UUID:
-    """Return the id of the hidden root pool."""
-    root: uuid.UUID = transaction.one(_ROOT, "its root pool").id
-    return root
-
-
-def check_container(transaction: Transaction, kind: Kind, container: uuid.UUID | None) -> Kind | None:
-    """Return the kind of a container that may hold objects of `kind`.
-
-    Raises:
-        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
-        ObjectNotFoundError: the container is not on record.
-    """
-    if kind not in TABLE_OF_KIND:
-        raise InvalidParameterError(f"{kind!r} is no kind of object that can be listed")
-    if container is None:
-        return None
-    container_kind = kind_of(transaction, container)
-    if container_kind is None:
-        raise ObjectNotFoundError(f"there is no container with id {container}")
-    if (kind, container_kind) not in _HOLDS:
-        raise InvalidParameterError(f"a {spoken(container_kind)} holds no {spoken(kind)}")
-    return container_kind
-
-
-def list_page(
-    transaction: Transaction, kind: Kind, container: uuid.UUID | None, after: uuid.UUID, most: int
-) -> list[uuid.UUID]:
-    """Return at most `most` ids above `after` of the objects of a kind in a container, in the order of ids.
-
-    None as container is the whole system, for pools the top level (EnumerateNtmsObject; MS-RSMP 3.2.5.2.8).
-
-    Raises:
-        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
-        ObjectNotFoundError: the container is not on record.
-    """
-    container_kind = check_container(transaction, kind, container)
-    statement = _select_listed(kind, container_kind, False)
-    parameters = {} if container is None else {"container": container}
-    return [row.id for row in transaction.rows(statement, after=after, most=most, **parameters)]
-
-
-def list_values(
-    transaction: Transaction, caller: Caller, kind: Kind, container: uuid.UUID | None, after: uuid.UUID, most: int
-) -> tuple[list[Any], uuid.UUID | None]:
-    """Return what the catalogue says of the objects on one page of `list_page`, and the last id if more may follow.
-
-    Objects that the caller may not read are left out; `list_page` names them all the same.
-
-    Raises:
-        InvalidParameterError: objects of this kind cannot be listed, or not within a container of that kind.
-        ObjectNotFoundError: the container is not on record.
-    """
-    container_kind = check_container(transaction, kind, container)
-    statement = _select_listed(kind, container_kind, True)
-    parameters = {} if container is None else {"container": container}
-    rows = transaction.rows(statement, after=after, most=most, **parameters, **_parameters(kind))
-    last = rows[-1].id if len(rows) == most else None
-    return readable(transaction, caller, kind, _values(transaction, kind, rows)), last
-
-
-def readable(transaction: Transaction, caller: Caller, kind: Kind, found: list[Any]) -> list[Any]:
-    """Return the values whose guard lets the caller read them; each guard is looked at once."""
-    rights = need("GetNtmsObjectInformation", transaction.policy.access_era).on(kind)
-    if not rights or not found or passes_everything(caller, transaction.policy):
-        return found
-    verdicts: dict[uuid.UUID, bool] = {}
-    kept = []
-    for value in found:
-        guarding = _guarding(kind, value)
-        if guarding not in verdicts:
-            guard = access.read_guard(transaction, kind, value.id)
-            verdicts[guarding] = guard is not None and allows(caller, transaction.policy, guard, rights)
-        if verdicts[guarding]:
-            kept.append(value)
-    return kept
-
-
-def _guarding(kind: Kind, value: Any) -> uuid.UUID:
-    scope = SCOPE_OF_KIND[kind]
-    if kind in GUARD_KINDS or scope is Scope.COMPUTER:
-        return NULL_GUID if scope is Scope.COMPUTER else value.id
-    guarding: uuid.UUID = value.pool if scope is Scope.POOL else value.library
-    return guarding
-
-
-_ALL_POOLS = _select_values(Kind.NTMS_MEDIA_POOL).where(MediaPool.parent_id.is_not(None))
-
-
-def list_tree(transaction: Transaction, caller: Caller, top: uuid.UUID | None) -> list[values.MediaPool]:
-    """Return every pool below `top`, or of the whole tree, parents before children, siblings by name.
-
-    Pools that the caller may not read are left out, those below them are not.
-    """
-    pools = _values(transaction, Kind.NTMS_MEDIA_POOL, transaction.rows(_ALL_POOLS))
-    children: dict[uuid.UUID | None, list[values.MediaPool]] = {}
-    for pool in sorted(pools, key=lambda pool: pool.name):
-        children.setdefault(pool.parent, []).append(pool)
-    ordered: list[values.MediaPool] = []
-    waiting = children.get(top, [])[::-1]
-    while waiting:
-        ordered.append(pool := waiting.pop())
-        waiting += children.get(pool.id, [])[::-1]
-    return readable(transaction, caller, Kind.NTMS_MEDIA_POOL, ordered)
