@@ -58,25 +58,38 @@ from rsm.constants import (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 OFFLINE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE)
 AVAILABLE = int(NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE)
 
 
 class Id(TypeDecorator[uuid.UUID]):
-    """A UUID: 16 bytes on SQLite, uuid on PostgreSQL."""
+    """A UUID: 16 bytes on SQLite, uuid on PostgreSQL.
+
+    Our types have `to_sqlite` and `from_sqlite` where a value is not the driver's own: compiled statements run them
+    directly, without what SQLAlchemy would put around them.
+    """
 
     impl = LargeBinary
     cache_ok = True
+
+    @staticmethod
+    def to_sqlite(value: uuid.UUID | None) -> bytes | None:
+        return None if value is None else value.bytes
+
+    @staticmethod
+    def from_sqlite(value: bytes | None) -> uuid.UUID | None:
+        return None if value is None else uuid.UUID(bytes=value)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(Uuid() if dialect.name == "postgresql" else LargeBinary(16))
 
     def process_bind_param(self, value: uuid.UUID | None, dialect: Dialect) -> Any:
-        return value if value is None or dialect.name == "postgresql" else value.bytes
+        return value if dialect.name == "postgresql" else self.to_sqlite(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
-        return value if value is None or dialect.name == "postgresql" else uuid.UUID(bytes=value)
+        return value if dialect.name == "postgresql" else self.from_sqlite(value)
 
 
 class Text(TypeDecorator[str]):
@@ -94,12 +107,17 @@ class Int(TypeDecorator[int]):
 
     impl = BigInteger
     cache_ok = True
+    from_sqlite = None
+
+    @staticmethod
+    def to_sqlite(value: int | None) -> int | None:
+        return None if value is None else int(value)  # enum members are plain numbers to a driver
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(BigInteger() if dialect.name == "postgresql" else Integer())
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        return None if value is None else int(value)  # enum members are plain numbers to a driver
+        return self.to_sqlite(value)
 
 
 class Flag(TypeDecorator[bool]):
@@ -108,11 +126,19 @@ class Flag(TypeDecorator[bool]):
     impl = Integer
     cache_ok = True
 
-    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
+    @staticmethod
+    def to_sqlite(value: bool | None) -> int | None:
         return None if value is None else int(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> bool | None:
+    @staticmethod
+    def from_sqlite(value: int | None) -> bool | None:
         return None if value is None else bool(value)
+
+    def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
+        return self.to_sqlite(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> bool | None:
+        return self.from_sqlite(value)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -121,14 +147,22 @@ class Instant(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
+    @staticmethod
+    def to_sqlite(value: datetime | None) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    @staticmethod
+    def from_sqlite(value: int | None) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(BigInteger() if dialect.name == "postgresql" else Integer())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return self.to_sqlite(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return self.from_sqlite(value)
 
 
 class Json(TypeDecorator[dict[str, Any]]):
@@ -137,11 +171,19 @@ class Json(TypeDecorator[dict[str, Any]]):
     impl = SqlText
     cache_ok = True
 
+    @staticmethod
+    def to_sqlite(value: dict[str, Any] | None) -> str | None:
+        return None if value is None else _encode(value)
+
+    @staticmethod
+    def from_sqlite(value: str | None) -> dict[str, Any] | None:
+        return None if value is None else json.loads(value)
+
     def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return self.to_sqlite(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
-        return None if value is None else json.loads(value)
+        return self.from_sqlite(value)
 
 
 class Bytes(TypeDecorator[bytes]):
@@ -149,6 +191,7 @@ class Bytes(TypeDecorator[bytes]):
 
     impl = LargeBinary
     cache_ok = True
+    to_sqlite = from_sqlite = None
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         return None if value is None else bytes(value)

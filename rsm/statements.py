@@ -23,7 +23,7 @@ class Compiled:
 
     sql: str
     names: tuple[str, ...]
-    processors: dict[str, Callable[[Any], Any]]
+    processors: tuple[tuple[int, Callable[[Any], Any]], ...]
     constants: dict[str, Any]
     row: Callable[[Any], Any] | None
     results: tuple[tuple[int, Callable[[Any], Any]], ...]
@@ -45,21 +45,36 @@ def compile_statement(statement: Any, dialect: Dialect) -> Compiled:
 def _compile(statement: Any, dialect: Dialect) -> Compiled:
     compiled = statement.compile(dialect=dialect)
     names = tuple(compiled.positiontup if compiled.positional else compiled.params)
-    processors = {}
-    for name in set(names):
-        processor = compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
-        if processor is not None:
-            processors[name] = processor
+    processors = [
+        (position, processor)
+        for position, name in enumerate(names)
+        if (processor := _bind_processor(compiled.binds[name].type, dialect)) is not None
+    ]
     columns = list(getattr(statement, "exported_columns", ()))
-    results = []
-    for position, column in enumerate(columns):
-        processor = column.type.dialect_impl(dialect).result_processor(dialect, None)
-        if processor is not None:
-            results.append((position, processor))
+    results = [
+        (position, processor)
+        for position, column in enumerate(columns)
+        if (processor := _result_processor(column.type, dialect)) is not None
+    ]
     constants = {
         name: value for name, value in compiled.params.items() if value is not None or not compiled.binds[name].required
     }
-    return Compiled(compiled.string, names, processors, constants, _row_class(columns), tuple(results))
+    return Compiled(compiled.string, names, tuple(processors), constants, _row_class(columns), tuple(results))
+
+
+# The sqlite3 module takes and gives plain bytes and numbers: what SQLAlchemy puts around our own types is not needed.
+
+
+def _bind_processor(kind: Any, dialect: Dialect) -> Any:
+    if dialect.name == "sqlite" and hasattr(kind, "to_sqlite"):
+        return kind.to_sqlite
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _result_processor(kind: Any, dialect: Dialect) -> Any:
+    if dialect.name == "sqlite" and hasattr(kind, "from_sqlite"):
+        return kind.from_sqlite
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def _row_class(columns: list[Any]) -> Callable[[Any], Any] | None:

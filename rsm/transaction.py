@@ -4,6 +4,7 @@ It begins and ends nothing; `rsm.db` does. Errors of the driver and stored value
 """
 
 import contextlib
+import functools
 import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,13 +89,15 @@ class Transaction:
         if not compiled.results:
             return [compiled.row(row) for row in raw_rows]
         finished = []
-        with self.decoding():
+        try:
             for raw_row in raw_rows:
                 row = list(raw_row)
                 for position, processor in compiled.results:
                     if row[position] is not None:
                         row[position] = processor(row[position])
                 finished.append(compiled.row(row))
+        except (ValueError, OverflowError) as error:
+            self._refuse(error)
         return finished
 
     @contextlib.contextmanager
@@ -109,8 +112,11 @@ class Transaction:
         except RsmError:
             raise
         except (ValueError, OverflowError) as error:
-            label = self._database.label
-            raise DatabaseFailureError(f"{label} holds a senseless value, run rsm db check: {error}") from error
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        label = self._database.label
+        raise DatabaseFailureError(f"{label} holds a senseless value, run rsm db check: {error}") from error
 
     def row(self, statement: sqlalchemy.Executable, **parameters: Any) -> Any:
         """Run a statement and return its first row, or None."""
@@ -186,21 +192,36 @@ class Transaction:
         return raw_rows
 
     def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
-        values = []
-        for name in compiled.names:
-            value = parameters[name] if name in parameters else compiled.constants[name]
-            processor = compiled.processors.get(name)
-            values.append(value if processor is None else processor(value))
+        known = {**compiled.constants, **parameters} if compiled.constants else parameters
+        values = [known[name] for name in compiled.names]
+        for position, processor in compiled.processors:
+            values[position] = processor(values[position])
         return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
 
     def _read_versions(self) -> Versions:
         rows = self._fetch(self.run(self._database.driver.versions))
         if not rows:
             raise DatabaseFailureError(f"{self._database.label} has lost the row that describes it")
-        packed, revision, min_reader, min_writer, era, creator, administrators, operators = rows[0]
-        if self._database.is_sqlite:
-            revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
-            min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
-        with self.decoding():
-            policy = Policy(AccessEra(era), creator, administrators, operators)
-        return Versions(revision, min_reader, min_writer, policy)
+        try:
+            return _judge_versions(self._database.is_sqlite, *rows[0])
+        except (ValueError, OverflowError) as error:
+            self._refuse(error)
+
+
+@functools.lru_cache(maxsize=64)
+def _judge_versions(
+    is_sqlite: bool,
+    packed: int,
+    revision: int,
+    min_reader: int,
+    min_writer: int,
+    era: int,
+    creator: str,
+    administrators: str,
+    operators: str,
+) -> Versions:
+    """Return what the row about a catalogue says, which is the same for nearly every transaction."""
+    if is_sqlite:
+        revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
+        min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
+    return Versions(revision, min_reader, min_writer, Policy(AccessEra(era), creator, administrators, operators))

@@ -5,7 +5,7 @@ It runs inside whatever transaction it is given. It never changes anything.
 
 import uuid
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Executable, Select, and_, bindparam, select
@@ -41,9 +41,12 @@ _TABLE_OF_SCOPE: dict[Scope, type[Any]] = {Scope.POOL: MediaPool, Scope.LIBRARY:
 
 def entries(rows: Iterable[Any]) -> tuple[Ace, ...]:
     """Return the entries of rows that were joined to them; a guard without any has one row of nothing."""
-    return tuple(
-        Ace(row.allow, row.trustee, AccessRights(row.rights), row.inherited) for row in rows if row.allow is not None
-    )
+    return tuple(_entry(row.allow, row.trustee, row.rights, row.inherited) for row in rows if row.allow is not None)
+
+
+@lru_cache(maxsize=1024)
+def _entry(allow: bool, trustee: str, rights: int, inherited: bool) -> Ace:
+    return Ace(allow, trustee, AccessRights(rights), inherited)
 
 
 @cache

@@ -35,8 +35,13 @@ _LATEST = select(*Row.__table__.columns).order_by(Row.id.desc()).limit(bindparam
 _LATEST_OF_OBJECT = _LATEST.where(_OF_OBJECT)
 
 
+_PLAIN = frozenset({str, int, bool})
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it: ids as text, times as ISO 8601, flags and states as numbers."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, datetime):
