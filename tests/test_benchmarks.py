@@ -1,38 +1,67 @@
 """The benchmarks still run and measure what they say; of their numbers only ratios of one run are judged here."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = Path(__file__).parent / "benchmarks"
+from rsm import schema
+
+ROOT = Path(__file__).parent.parent
+ABOUT = {"date", "command", "machine", "versions", "revision", "results"}
 
 
-def test_bench_delete_pool(tmp_path: Path) -> None:
-    script = [sys.executable, str(BENCHMARKS / "bench_delete_pool.py"), "--count", "3", "--objects", "50", "--json"]
-    run = subprocess.run([*script, "--folder", str(tmp_path)], capture_output=True, text=True, check=True)
-    rows = json.loads(run.stdout)
-    measured = [(row["call"], row["synchronous"]) for row in rows]
-    pairs = [(name, synchronous) for name in ("pools.delete", "pools.create") for synchronous in ("FULL", "OFF")]
-    assert measured == [*pairs, ("objects.list", "-")]
-    assert all(row["session_us"] > 0 and row["bare_us"] > 0 and row["statements"] > 0 for row in rows)
-    assert list(tmp_path.iterdir()) == []
+def run(*arguments: str) -> str:
+    """Run a module of the benchmarks with this checkout's product, and return what it prints."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_bench_mount(tmp_path: Path) -> None:
-    script = [sys.executable, str(BENCHMARKS / "bench_mount.py"), "--count", "2", "--cartridges", "6", "--json"]
-    run = subprocess.run([*script, "--folder", str(tmp_path)], capture_output=True, text=True, check=True)
-    rows = json.loads(run.stdout)
-    names = ["mount and dismount", "mount what is in the drive", "bare moves", "inventory of 6"]
-    assert [row["what"] for row in rows] == names
-    assert all(row["ms"] > 0 and row["ratio"] > 0 for row in rows)
-    assert list(tmp_path.iterdir()) == []
+def test_every_measurement_runs_and_is_written_down(tmp_path: Path) -> None:
+    written = tmp_path / "found" / "benchmarks.json"
+    places = ["--folder", str(tmp_path), "--json", str(written)]
+    printed = run("tests.benchmarks", "--smallest", "--scale", "200", "--scale", "100", *places)
+    found = json.loads(written.read_text())
+    assert set(found) == ABOUT
+    assert found["versions"]["python"].startswith("3.")
+    results = found["results"]
+    assert {result["group"] for result in results} == {"changing", "looking", "beginning", "sharing", "working"}
+    assert {result["media"] for result in results} == {100, 200, None}
+    for result in results:
+        timed = result["ours_us"] is not None and result["ours_us"] > 0 and result["ratio"] > 0
+        assert timed != bool(result["shown"]), result
+        assert bool(result["wanted"]) == (result["reached"] is not None), result
+        assert result["group"] != "changing" or result["statements"] > 3, result
+    wanted = [result["what"] for result in results if result["wanted"]]
+    assert len(wanted) == 2 * 5 + 2 * 3 + 1 + 1 + 1 + 4
+    table = [line for line in printed.splitlines() if line.startswith("|")]
+    assert len(table) == len(results) + 2
+    assert sorted(tmp_path.iterdir()) == [written.parent]
+
+
+def test_the_catalogues_that_it_builds_are_sound(tmp_path: Path) -> None:
+    path = tmp_path / "built.db"
+    run("tests.benchmarks.catalogue", str(path), "500")
+    assert schema.check(str(path)) == []
+    connection = sqlite3.connect(path)
+    tables = {"physical_medium": 500, "side": 500, "slot": 200, "drive": 16, "mount": 4}
+    for table, rows in tables.items():
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (rows,), table
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
 
 
 def test_bench_elements() -> None:
-    script = [sys.executable, str(BENCHMARKS / "bench_elements.py"), "--elements", "5000", "--json"]
-    run = subprocess.run(script, capture_output=True, text=True, check=True)
-    rows = {row["what"]: row for row in json.loads(run.stdout)}
+    rows = {
+        row["what"]: row for row in json.loads(run("tests.benchmarks.bench_elements", "--elements", "5000", "--json"))
+    }
     assert list(rows) == ["least", "decode", "inventory"]
     # As against 5 and 30: 60,000 elements are far from the two seconds that they may take wherever this runs at all.
     assert rows["decode"]["ratio"] < 20
