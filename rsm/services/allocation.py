@@ -126,9 +126,8 @@ def find_logical(transaction: Transaction, reference: Reference) -> uuid.UUID:
         InvalidParameterError: the text names several.
     """
     if isinstance(reference, uuid.UUID):
-        if transaction.row(_LOGICAL_MEDIUM, id=reference) is None:
-            raise InvalidMediaError(f"there is no logical medium with id {reference}")
-        return reference
+        held: uuid.UUID = _read_logical(transaction, reference).id
+        return held
     medium_id = find(transaction, Kind.NTMS_PHYSICAL_MEDIA, reference)
     if medium_id is None:
         raise InvalidMediaError(f"there is no cartridge called {reference!a}")
@@ -140,12 +139,21 @@ def find_logical(transaction: Transaction, reference: Reference) -> uuid.UUID:
     return found[0]
 
 
+def _read_logical(transaction: Transaction, reference: Reference) -> Any:
+    if not isinstance(reference, uuid.UUID):
+        return transaction.one(_LOGICAL_MEDIUM, "a logical medium", id=find_logical(transaction, reference))
+    row = transaction.row(_LOGICAL_MEDIUM, id=reference)
+    if row is None:
+        raise InvalidMediaError(f"there is no logical medium with id {reference}")
+    return row
+
+
 class _Held:
     """One logical medium as a decision sees it: its row, the side behind it, and the pool."""
 
     def __init__(self, transaction: Transaction, reference: Reference) -> None:
-        self.id = find_logical(transaction, reference)
-        self.row = transaction.one(_LOGICAL_MEDIUM, "a logical medium", id=self.id)
+        self.row = _read_logical(transaction, reference)
+        self.id: uuid.UUID = self.row.id
         side = transaction.row(_SIDE, id=self.row.side_id)
         if side is None:  # ERROR_INVALID_PARTITION in the documents, which has no number of its own
             raise InvalidMediaError(f"the side behind logical medium {self.id} is not on record: run rsm db check")
@@ -251,7 +259,7 @@ def _picked_side(transaction: Transaction, caller: Caller, target: Pool, new: bo
 
 
 def _next_side(transaction: Transaction, target: Pool, next_to: Reference, wanted: Reference | None) -> Any:
-    held = transaction.one(_LOGICAL_MEDIUM, "a logical medium", id=find_logical(transaction, next_to))
+    held = _read_logical(transaction, next_to)
     first = transaction.one(_SIDE, "the side of a logical medium", id=held.side_id)
     if first.pool_id != target.id:
         raise InvalidMediaError(f"cartridge {first.medium_name!a} is not in {target.path}: its next side is not either")

@@ -103,7 +103,8 @@ def get_medium(transaction: Transaction, reference: Reference) -> Any:
     Raises:
         InvalidMediaError: there is no such cartridge.
     """
-    medium_id = find(transaction, Kind.NTMS_PHYSICAL_MEDIA, reference)
+    by_id = isinstance(reference, uuid.UUID)
+    medium_id = reference if by_id else find(transaction, Kind.NTMS_PHYSICAL_MEDIA, reference)
     row = None if medium_id is None else transaction.row(_MEDIUM, id=medium_id)
     if row is None:
         named = f"with id {reference}" if isinstance(reference, uuid.UUID) else f"called {reference!a}"

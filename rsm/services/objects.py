@@ -185,9 +185,12 @@ def _column(kind: Kind, name: str) -> Any:
 
 
 @cache
-def select_values(kind: Kind) -> Select[Any]:
-    """Return the statement that selects the fields of all values of a kind, in order."""
-    columns = [_column(kind, field.name).label(field.name) for field in fields(VALUE_OF_KIND[kind])]
+def select_values(kind: Kind, *, with_path: bool = False) -> Select[Any]:
+    """Return the statement that selects the fields of all values of a kind in order, pools' full names `with_path`."""
+    known = {field.name: _column(kind, field.name) for field in fields(VALUE_OF_KIND[kind])}
+    if with_path and kind is Kind.NTMS_MEDIA_POOL:
+        known["path"] = path_column(MediaPool.id)
+    columns = [column.label(name) for name, column in known.items()]
     statement = select(*columns).select_from(TABLE_OF_KIND[kind])
     if kind is Kind.NTMS_MEDIA_POOL:
         statement = statement.outerjoin(_Parent, _Parent.id == MediaPool.parent_id)
@@ -198,7 +201,7 @@ def select_values(kind: Kind) -> Select[Any]:
 
 @cache
 def _select_value(kind: Kind) -> Select[Any]:
-    return select_values(kind).where(TABLE_OF_KIND[kind].id == _ID)
+    return select_values(kind, with_path=True).where(TABLE_OF_KIND[kind].id == _ID)
 
 
 def sequence_text(number: int) -> str:
@@ -225,7 +228,7 @@ def make_values(transaction: Transaction, kind: Kind, rows: list[Any]) -> list[A
     decoder = _decoder(transaction, kind)
     with transaction.decoding():
         columns = decoder.columns(rows)
-        if kind is Kind.NTMS_MEDIA_POOL:
+        if kind is Kind.NTMS_MEDIA_POOL and not all(columns["path"]):
             paths = pool_paths(transaction, list(columns["id"]))
             columns["path"] = [paths[pool_id] for pool_id in columns["id"]]
         return decoder.make(columns)
@@ -242,10 +245,14 @@ def read_value(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> An
     Raises:
         ObjectNotFoundError: there is no object of this kind and id.
     """
+    return make_values(transaction, kind, [_read_raw(transaction, kind, object_id)])[0]
+
+
+def _read_raw(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> Any:
     rows = transaction.raw_rows(_select_value(kind), id=object_id, **own_parameters(kind))
     if not rows:
         raise ObjectNotFoundError(f"there is no {spoken(kind)} with id {object_id}")
-    return make_values(transaction, kind, rows)[0]
+    return rows[0]
 
 
 def read_object(transaction: Transaction, caller: Caller, kind: Kind, reference: Reference) -> Any:
@@ -255,9 +262,10 @@ def read_object(transaction: Transaction, caller: Caller, kind: Kind, reference:
         ObjectNotFoundError: there is no object of this kind and id or name.
         AccessDeniedError: no use right on its guard.
     """
-    object_id = existing(transaction, kind, reference)
+    object_id = reference if isinstance(reference, uuid.UUID) else existing(transaction, kind, reference)
+    row = _read_raw(transaction, kind, object_id)
     access.require(transaction, caller, "GetNtmsObjectInformation", kind, object_id)
-    return read_value(transaction, kind, object_id)
+    return make_values(transaction, kind, [row])[0]
 
 
 def spoken(kind: Kind) -> str:

@@ -57,7 +57,6 @@ from rsm.services.objects import (
     path_column,
     pool_at,
     pool_criterion,
-    pool_path,
     read_object,
     read_value,
     root_pool,
@@ -205,7 +204,7 @@ def create_pool(
         "deallocation_policy": int(NTMS_DEALLOCATE_TOSCRATCH) if deallocate_to_free else 0,
         "max_allocates": max_allocates,
     }
-    return _read_pool(transaction, insert_pool(transaction, "CreateNtmsMediaPool", fields, tuple(dacl)))
+    return _read_pool(transaction, insert_pool(transaction, "CreateNtmsMediaPool", fields, tuple(dacl), parent.path))
 
 
 def _read_pool(transaction: Transaction, pool_id: uuid.UUID) -> values.MediaPool:
@@ -242,7 +241,9 @@ def _check_can_hold_pools(parent: Pool) -> None:
 _INSERT_POOL = insert_row(MediaPool)
 
 
-def insert_pool(transaction: Transaction, call: str, fields: Mapping[str, Any], dacl: tuple[Ace, ...]) -> uuid.UUID:
+def insert_pool(
+    transaction: Transaction, call: str, fields: Mapping[str, Any], dacl: tuple[Ace, ...], parent_path: str
+) -> uuid.UUID:
     """Store a new pool with its list and one event, and return its id."""
     pool_id = new_id()
     insert_object(transaction, Kind.NTMS_MEDIA_POOL, pool_id)
@@ -256,7 +257,7 @@ def insert_pool(transaction: Transaction, call: str, fields: Mapping[str, Any], 
         **fields,
     )
     write_entries(transaction, pool_id, dacl)
-    path = pool_path(transaction, pool_id)
+    path = f"{parent_path.rstrip(SEPARATOR)}{SEPARATOR}{fields['name']}"
     events.record(
         transaction, call, Operation.NTMS_OBJ_INSERT, Kind.NTMS_MEDIA_POOL, pool_id, after={**fields, "path": path}
     )
@@ -416,7 +417,8 @@ def create_system_pools(transaction: Transaction, call: str, media_type_id: uuid
                 "deallocation_policy": 0,
                 "max_allocates": 0,
             }
-            insert_pool(transaction, call, fields, inherited(get_pool(transaction, parent.id).guard.dacl))
+            above = get_pool(transaction, parent.id)
+            insert_pool(transaction, call, fields, inherited(above.guard.dacl), above.path)
 
 
 _LINK = select(LibraryMediaType.library_id).where(
