@@ -8,7 +8,6 @@ import logging
 import os
 import shlex
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ import sqlalchemy
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from rsm import db, dump, model, place, populate
+from rsm import db, dump, invariants, model, place, populate
 from rsm.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -279,66 +278,11 @@ def _copy_before(database: db.Database, revision: int) -> Path:
 
 # Judging
 
-_CHECKS = (
-    (
-        "a pool holds both pools and media",
-        "SELECT p.id FROM media_pool p WHERE EXISTS (SELECT 1 FROM media_pool c WHERE c.parent_id = p.id) AND "
-        "EXISTS (SELECT 1 FROM physical_medium m WHERE m.pool_id = p.id)",
-    ),
-    (
-        "a pool of media holds pools",
-        "SELECT p.id FROM media_pool p WHERE p.media_type_id IS NOT NULL AND EXISTS (SELECT 1 FROM media_pool "
-        "c WHERE c.parent_id = p.id)",
-    ),
-    (
-        "a pool cannot be reached from the root",
-        "WITH RECURSIVE reached(id) AS (SELECT id FROM media_pool WHERE parent_id IS NULL UNION SELECT c.id "
-        "FROM media_pool c JOIN reached r ON c.parent_id = r.id) SELECT id FROM media_pool WHERE id NOT IN "
-        "(SELECT id FROM reached)",
-    ),
-    (
-        "a side is allocated without a logical medium, or the other way round",
-        "SELECT s.id FROM side s LEFT JOIN logical_medium l ON l.side_id = s.id WHERE (s.state IN (5, 6)) <> "
-        "(l.id IS NOT NULL)",
-    ),
-    (
-        "a cartridge has not as many sides as its media type",
-        "SELECT m.id FROM physical_medium m JOIN media_type t ON t.id = m.media_type_id WHERE (SELECT "
-        "count(*) FROM side s WHERE s.medium_id = m.id) <> t.sides",
-    ),
-    (
-        "a cartridge on the shelf is also in an element of a library",
-        "SELECT id FROM physical_medium WHERE online = 0 AND (slot_id IS NOT NULL OR drive_id IS NOT NULL OR "
-        "port_id IS NOT NULL)",
-    ),
-    (
-        "a media type that a library takes lacks a system pool",
-        "SELECT t.media_type_id FROM library_media_type t JOIN media_pool g ON g.pool_type IN (1, 2, 3) AND "
-        "g.media_type_id IS NULL WHERE NOT EXISTS (SELECT 1 FROM media_pool c WHERE c.parent_id = g.id AND "
-        "c.media_type_id = t.media_type_id)",
-    ),
-    (
-        "a list of access control entries is numbered with gaps",
-        "SELECT object_id FROM access_control_entry GROUP BY object_id HAVING max(position) <> count(*) - 1 "
-        "OR min(position) <> 0",
-    ),
-    (
-        "there is not exactly one root pool",
-        "SELECT count(*) FROM media_pool WHERE parent_id IS NULL HAVING count(*) <> 1",
-    ),
-    (
-        "there is not exactly one computer",
-        "SELECT count(*) FROM computer HAVING count(*) <> 1",
-    ),
-    (
-        "there is not exactly one offline library",
-        "SELECT count(*) FROM library WHERE online = 0 HAVING count(*) <> 1",
-    ),
-)
-
 
 def check(url: str | None) -> list[str]:
     """Return what is wrong with a catalogue, one sentence a finding; an empty list means it is sound.
+
+    It looks at the file, at all references, and at every rule in `rsm.invariants`.
 
     Raises:
         DatabaseFailureError: it is missing or no catalogue, or too damaged to be read at all.
@@ -359,7 +303,7 @@ def check(url: str | None) -> list[str]:
                         for row in dangling
                         if len(row) > 1
                     ]
-                for sentence, sql in (*_CHECKS, *_registry_checks()):
+                for sentence, sql in invariants.every_check(sqlite=database.is_sqlite):
                     for row in _judged(database, transaction, sql):
                         value = uuid.UUID(bytes=row[0]) if isinstance(row[0], bytes) and len(row[0]) == 16 else row[0]
                         findings.append(f"{sentence}: {value}")
@@ -375,19 +319,6 @@ def _judged(database: db.Database, transaction: db.Transaction, sql: str) -> lis
         return list(transaction.run(sql).fetchall())
     except database.driver.errors as error:
         return [(f"this could not be read: {error}",)]
-
-
-def _registry_checks() -> Iterator[tuple[str, str]]:
-    for kind, table in model.TABLE_OF_KIND.items():
-        name = table.__tablename__
-        yield (
-            f"a row of {name} is registered as another kind",
-            f"SELECT t.id FROM {name} t LEFT JOIN object o ON o.id = t.id WHERE coalesce(o.kind, 0) <> {int(kind)}",
-        )
-        yield (
-            f"an id is registered for {name} without a row there",
-            f"SELECT o.id FROM object o LEFT JOIN {name} t ON t.id = o.id WHERE o.kind = {int(kind)} AND t.id IS NULL",
-        )
 
 
 # Export and import

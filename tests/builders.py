@@ -14,6 +14,7 @@ import rsm
 from rsm import db, model, place
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
+from rsm.constants import NtmsSlotState
 from rsm.security import ADMINISTRATORS, default_dacl
 
 
@@ -227,6 +228,11 @@ def put_online(url: str, medium: uuid.UUID, library: BuiltLibrary, slot: int = 0
         )
         if connection.dialect.name == "sqlite":
             connection.execute(sqlalchemy.update(model.Side).where(model.Side.medium_id == medium).values(online=True))
+        connection.execute(
+            sqlalchemy.update(model.Slot)
+            .where(model.Slot.id == library.slots[slot])
+            .values(state=int(NtmsSlotState.NTMS_SLOTSTATE_FULL))
+        )
 
 
 def put_in_pool(url: str, medium: uuid.UUID, pool: uuid.UUID, state: State | None = None) -> None:

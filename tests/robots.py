@@ -11,9 +11,7 @@ import sqlalchemy
 
 import rsm
 from rsm import identity, model
-from rsm.constants import (
-    NtmsMediaState,
-)
+from rsm.constants import NtmsDriveState, NtmsMediaState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 from rsm.db import Transaction
@@ -115,6 +113,11 @@ def fill(session: rsm.Session, url: str, folder: str) -> Filled:
             sqlalchemy.update(medium)
             .where(medium.id == media[0].id)
             .values(slot_id=None, drive_id=drive.id, media_state=int(NtmsMediaState.NTMS_MEDIASTATE_LOADED))
+        )
+        connection.execute(
+            sqlalchemy.update(model.Drive)
+            .where(model.Drive.id == drive.id)
+            .values(occupied=True, state=int(NtmsDriveState.NTMS_DRIVESTATE_LOADED))
         )
         offline = sqlalchemy.select(model.Library.id).where(model.Library.online == 0).scalar_subquery()
         connection.execute(

@@ -28,7 +28,7 @@ from rsm.constants import NtmsPartitionState as State
 from rsm.libraries.virtual import create
 from rsm.services import devices
 
-NOT_PRESENT, UNSEEN = NtmsOperationalState.NTMS_NOT_PRESENT, NtmsSlotState.NTMS_SLOTSTATE_NEEDSINVENTORY
+NOT_PRESENT, FULL = NtmsOperationalState.NTMS_NOT_PRESENT, NtmsSlotState.NTMS_SLOTSTATE_FULL
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_the_map_shows_what_lies_where(session: rsm.Session, url: str, folder: s
         True,
     )
     assert loaded.mount.dismountable_from is None
-    assert (found.slots[1].state, found.ports[0].state) == (UNSEEN, NtmsPortContent.NTMS_PORTCONTENT_FULL)
+    assert (found.slots[1].state, found.ports[0].state) == (FULL, NtmsPortContent.NTMS_PORTCONTENT_FULL)
     with refused(rsm.ObjectNotFoundError):
         session.libraries.map("nothing")
 

@@ -14,7 +14,7 @@ from conftest import ADMINISTRATOR, Postgresql
 from programs import Program
 
 import rsm
-from rsm import db, model, place, schema
+from rsm import db, invariants, model, place, schema
 
 NEWEST = schema.Revision(db.REVISION, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
 HEAD = """
@@ -300,6 +300,103 @@ for _kind, _table in model.TABLE_OF_KIND.items():
     FAULTS[f"an id is registered for {_name} without a row there"] = [
         f"INSERT INTO object VALUES (X'{0:032x}', {int(_kind)})",
     ]
+FAULTS |= {
+    "there is not one free, one unrecognized and one import pool at the top": [
+        "UPDATE media_pool SET pool_type = 2 WHERE name = 'Free'",
+        "DELETE FROM media_pool WHERE name = 'Import'",
+    ],
+    "a pool is of another kind than the pool it is in": ["UPDATE media_pool SET pool_type = 1 WHERE name = 'Daily'"],
+    "a system pool has a media type at the top, or none below": [
+        "UPDATE media_pool SET media_type_id = NULL WHERE name = 'LTO-8'",
+        "UPDATE media_pool SET media_type_id = (SELECT max(id) FROM media_type) WHERE name = 'Free'",
+    ],
+    "a pool's name is empty or holds a backslash, or its name or path is too long": [
+        "UPDATE media_pool SET name = '' WHERE name = 'Daily'",
+        "UPDATE media_pool SET name = 'a\\b' WHERE name = 'Daily'",
+        "UPDATE media_pool SET name = printf('%064d', 0) WHERE name = 'Daily'",
+    ],
+    "a side in a free or unrecognized pool belongs to an application": [
+        "UPDATE side SET pool_id = (SELECT id FROM media_pool WHERE pool_type = 1 AND media_type_id IS NOT NULL)",
+    ],
+    "the sides of a cartridge are not numbered from 0": [
+        "UPDATE side SET number = 1 WHERE medium_id = (SELECT id FROM physical_medium WHERE barcode = 'A00002L8')"
+    ],
+    "a count of a side is below zero": [
+        f"UPDATE side SET {name} = -1" for name in ("mount_count", "allocate_count", "capacity_bytes")
+    ],
+    "the offline library has devices": [
+        f"UPDATE {table} SET library_id = (SELECT id FROM library WHERE online = 0)"
+        f" WHERE id = (SELECT max(id) FROM {table})"
+        for table in ("slot", "drive", "port", "door", "changer")
+    ],
+    "a stand-alone library has slots or a changer, or more than one drive": [
+        "UPDATE library SET library_type = 3 WHERE online = 1"
+    ],
+    "a cartridge is in a slot, drive or port that is said to be empty": [
+        "UPDATE slot SET state = 2 WHERE state = 1",
+        "UPDATE drive SET occupied = 0 WHERE occupied = 1",
+        "UPDATE physical_medium SET drive_id = NULL, port_id = (SELECT id FROM port WHERE content = 2)"
+        " WHERE drive_id IS NOT NULL",
+    ],
+    "the home slot of a cartridge is in another library than the cartridge": [
+        "UPDATE physical_medium SET home_slot_id = (SELECT id FROM slot WHERE library_id <> physical_medium.library_id)"
+    ],
+    "a side is mounted without a mount, or the other way round": [
+        "UPDATE side SET mounted = 1 WHERE number = 0",
+        "DELETE FROM mount",
+    ],
+    "a side is mounted in another drive than its cartridge is in": [
+        "UPDATE mount SET drive_id = (SELECT id FROM drive WHERE occupied = 0)",
+        "UPDATE physical_medium SET drive_id = NULL",
+    ],
+    "a drive is dismountable without a deferred dismount": ["UPDATE drive SET state = 7"],
+    "a library request is in the queue and has ended, or neither": [
+        "UPDATE library_request SET state = 0",
+        "UPDATE library_request SET completed = NULL",
+    ],
+    "a library request that ended has a place in the queue": ["UPDATE library_request SET order_number = 1"],
+    "two mounts that wait have the same place in the queue": [
+        "UPDATE library_request SET state = 0, completed = NULL, operation = 17, order_number = 1,"
+        " library_id = (SELECT max(id) FROM library)"
+    ],
+    "a step was begun in an epoch that its library has not come to": ["UPDATE library SET epoch = epoch - 1"],
+    "an operator request is open and has ended, or neither": [
+        "UPDATE operator_request SET state = 5",
+        "UPDATE operator_request SET completed = 1",
+    ],
+    "a session that ended still uses a cartridge": [
+        "UPDATE mount SET dismountable_from = NULL, session_id = (SELECT id FROM session WHERE closed IS NOT NULL)"
+    ],
+    "a session that ended still waits for a mount": [
+        "UPDATE library_request SET operation = 17, completed = NULL,"
+        " session_id = (SELECT id FROM session WHERE closed IS NOT NULL)"
+    ],
+    "a session that ended is still told of changes": [
+        "UPDATE notification_subscriber SET session_id = (SELECT id FROM session WHERE closed IS NOT NULL)",
+        "UPDATE ui_destination SET session_id = (SELECT id FROM session WHERE closed IS NOT NULL)"
+        " WHERE session_id IS NOT NULL",
+    ],
+    "an access control entry names nobody": [
+        f"UPDATE access_control_entry SET trustee = '{trustee}'" for trustee in ("eve", "user:", "group:", "")
+    ],
+    "an object is there that the log says was deleted": ["UPDATE event SET operation = 3 WHERE id = 25 OR id = 23"],
+}
+ON_SERVER = (
+    "a count of a side is below zero",
+    "a step was begun in an epoch that its library has not come to",
+    "a drive is dismountable without a deferred dismount",
+    "a library request that ended has a place in the queue",
+    "an operator request is open and has ended, or neither",
+    "a session that ended still uses a cartridge",
+    "an object is there that the log says was deleted",
+)
+MALFORMED = {
+    f"{what} in {table.name} is malformed": f"UPDATE {table.name} SET {columns[-1]} = {wrong}"
+    f" WHERE rowid = (SELECT max(rowid) FROM {table.name})"
+    for table in model.Base.metadata.sorted_tables
+    for what, kind, wrong in (("an id", model.Id, "X'00'"), ("a document", model.Json, "'[]'"))
+    if (columns := [column.name for column in table.columns if isinstance(column.type, kind)])
+}
 FAULTS["table side refers to a row of physical_medium that is not there"] = ["DELETE FROM physical_medium"]
 FAULTS["the file is damaged: CHECK constraint failed in media_pool"] = ["UPDATE media_pool SET max_allocates = -1"]
 
@@ -315,7 +412,7 @@ def test_a_sound_catalogue_has_no_findings(full: Path) -> None:
 
 
 def test_every_check_has_a_fault_here() -> None:
-    assert {sentence for sentence, _ in (*schema._CHECKS, *schema._registry_checks())} <= set(FAULTS)
+    assert {sentence for sentence, _ in invariants.every_check(sqlite=True)} <= set(FAULTS) | set(MALFORMED)
 
 
 @pytest.mark.parametrize(("sentence", "fault"), [(key, fault) for key, faults in FAULTS.items() for fault in faults])
@@ -327,6 +424,15 @@ def test_check_finds_what_it_claims_to_find(full: Path, sentence: str, fault: st
     raw.close()
     found = schema.check(str(full))
     assert any(finding.startswith(sentence) for finding in found), found
+
+
+def test_check_finds_values_that_make_no_sense(full: Path) -> None:
+    with contextlib.closing(sqlite3.connect(full)) as raw:
+        for fault in MALFORMED.values():
+            assert raw.execute(fault).rowcount == 1
+        raw.commit()
+    found = {finding.rsplit(": ", 1)[0] for finding in schema.check(str(full))}
+    assert found >= set(MALFORMED)
 
 
 @pytest.mark.parametrize("damage", ["a page of garbage", "a page of nothing", "a page of another index"])
@@ -348,11 +454,14 @@ def test_check_finds_faults_on_a_server(postgresql: Postgresql) -> None:
     with SAVED.with_suffix(".jsonl").open(encoding="utf-8") as file:
         schema.import_catalogue(url, file)
     assert schema.check(url) == []
+    planted = (NESTED.replace("'nightly'", "'Discs'"), GAP, LOOP, FREE, LACK)
+    others = [FAULTS[sentence][0] for sentence in ON_SERVER]
     with behind(url) as connection:
-        for fault in (NESTED.replace("'nightly'", "'Discs'"), GAP, LOOP, FREE, LACK):
-            assert connection.exec_driver_sql(fault).rowcount > 0
+        for fault in (*planted, *others):
+            assert connection.exec_driver_sql(fault).rowcount > 0, fault
     found = {finding.rsplit(": ", 1)[0] for finding in schema.check(url)}
-    assert found == {sentence for sentence in list(FAULTS)[:8] if "sides" not in sentence and "shelf" not in sentence}
+    of_pools = {sentence for sentence in list(FAULTS)[:8] if "sides" not in sentence and "shelf" not in sentence}
+    assert found == {*ON_SERVER, *of_pools}
 
 
 def test_a_copy_put_back_gets_its_write_ahead_log_again(sqlite_path: Path, tmp_path: Path) -> None:

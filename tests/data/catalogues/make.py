@@ -117,7 +117,15 @@ def fill_work(connection: sqlalchemy.Connection, robot: BuiltLibrary, tapes: lis
         error_code=0,
         details={"ключ": [1, None, "ü"]},
     )
+    change = lambda table, object_id, **fields: connection.execute(  # noqa: E731
+        sqlalchemy.update(table).where(table.id == object_id).values(**fields)
+    )
+    change(model.Library, robot.id, epoch=2**40)
+    change(model.Drive, robot.drives[0], occupied=True, state=7)
+    change(model.Slot, robot.slots[0], state=2)
+    change(model.PhysicalMedium, tapes[0].id, slot_id=None, drive_id=robot.drives[0])
     face = connection.execute(sqlalchemy.select(model.Side.id).where(model.Side.medium_id == tapes[0].id)).scalar_one()
+    change(model.Side, face, mounted=True)
     insert(
         model.Mount,
         id=db.new_id(),
