@@ -9,7 +9,7 @@ import _sqlite3
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_ssize_t, c_void_p
 from typing import Any
 
@@ -213,9 +213,10 @@ _forever: list[Any] = []
 
 
 class PosixFault:
-    """Counts SQLite's POSIX calls, syncs included, and lets the Nth fail once."""
+    """Counts SQLite's POSIX calls, syncs included, and lets the Nth fail once; those `passing` do not count."""
 
-    def __init__(self, nth: int, error: int) -> None:
+    def __init__(self, nth: int, error: int, passing: Collection[str] = ()) -> None:
+        self.passing = passing
         self.nth = nth
         self.error = error
         self.armed = False
@@ -223,7 +224,7 @@ class PosixFault:
 
     def strikes(self, name: str) -> bool:
         """Count a call; tell whether it is the one to fail."""
-        if not self.armed:
+        if not self.armed or name in self.passing:
             return False
         self.names.append(name)
         return len(self.names) == self.nth

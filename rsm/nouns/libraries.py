@@ -2,9 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from rsm import identity, place, values
 from rsm.constants import NtmsInventoryMethod, NtmsOperationalState
@@ -16,6 +16,7 @@ from rsm.nouns.base import LibraryLike, Noun, TypeLike, check_types, reference
 from rsm.services import devices, inventory, library_map, objects, queue
 from rsm.services.names import is_clean
 
+P = ParamSpec("P")
 DriveLike = values.Drive | objects.Reference
 SlotLike = values.Slot | objects.Reference
 Listed = list  # inside a class with a method of that name, `list` means the method
@@ -131,8 +132,7 @@ class Libraries(Noun):
         check_types({"full": full}, bool, optional=True)
         _check_present(self.session.read(inventory.read_device, self.caller, _reference(library)))
         method = None if full is None else int(queue.FULL if full else queue.FAST)
-        found = self.session.write(inventory.request_inventory, self.caller, _reference(library), method)
-        return None if found is None else self._request(found)
+        return self._asked(inventory.request_inventory, self.caller, _reference(library), method)
 
     def stop_inventory(self, library: LibraryLike) -> int:
         """Take a library's inventories, and what is left of their identifying, out of the queue; return how many.
@@ -154,12 +154,24 @@ class Libraries(Noun):
         """
         check_types({"deferred": deferred}, bool)
         wanted = reference(slot, "slot", values.Slot)
-        found = self.session.write(inventory.request_identification, self.caller, wanted, deferred=deferred)
-        return None if found is None else self._request(found)
+        return self._asked(inventory.request_identification, self.caller, wanted, deferred=deferred)
 
-    def _request(self, request_id: uuid.UUID) -> values.LibraryRequest:
-        request: values.LibraryRequest = self.session.read(objects.read_value, Kind.NTMS_LIBREQUEST, request_id)
-        return request
+    def _asked(
+        self,
+        service: Callable[Concatenate[Transaction, P], uuid.UUID | None],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> values.LibraryRequest | None:
+        """Queue a request and read it in the same transaction: a reading that fails would leave it behind."""
+
+        def ask(transaction: Transaction) -> values.LibraryRequest | None:
+            found = service(transaction, *arguments, **keywords)
+            if found is None:
+                return None
+            asked: values.LibraryRequest = objects.read_value(transaction, Kind.NTMS_LIBREQUEST, found)
+            return asked
+
+        return self.session.write(ask)
 
     # Devices
 

@@ -162,7 +162,7 @@ def test_killed_while_making_nothing_is_taken_for_a_library_or_a_cartridge(
 # --- failing --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.ENOENT])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.ENOENT])
 def test_failing_at_any_moment_is_an_error_that_names_the_place_and_nothing_is_lost(
     prepared: tuple[VirtualLibrary, Callable[[], Any], Path], syscalls: Any, number: int
 ) -> None:

@@ -1,0 +1,165 @@
+"""Every call that changes something, on two catalogues made ready for it: one of pools and media, one of library work.
+
+`CALLS` is by name; `made` holds what was put on record before. Tests make each call fail in every way there is.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import builders
+import robots
+
+import rsm
+from rsm import model
+from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.constants import NtmsOpreqCommand, NtmsUITypes
+from rsm.constants import NtmsPartitionState as State
+from rsm.services import queue
+
+_MESSAGE = NtmsOpreqCommand.NTMS_OPREQ_MESSAGE
+_INFO = NtmsUITypes.NTMS_UITYPE_INFO
+Made = dict[str, Any]
+Prepare = Callable[[str, rsm.Session, Path], Made]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call, and what makes a catalogue ready for it."""
+
+    prepare: Prepare
+    make: Callable[[rsm.Session, Made], object]
+
+
+def prepare_pools(url: str, session: rsm.Session, _folder: Path) -> Made:
+    """Put pools, types and a cartridge on record."""
+    robot = builders.add_library(url, slots=1, doors=0, ports=0, requests=0)
+    own_type = session.types.create("Own type")
+    taken = session.types.create("Taken type")
+    session.types.add(taken, robot.id)
+    session.types.add("LTO-8", robot.id)
+    media = session.pools.create(r"\Media", media_type="LTO-8")
+    session.pools.create(r"\More", media_type="LTO-8")
+    session.pools.create(r"\Others", media_type="LTO-7")
+    empty = session.pools.create(r"\Above\Empty", parents=True, description="to be deleted")
+    tape = session.media.create(media, [builders.side()], barcode="A00001")
+    session.objects.set_attribute(Kind.NTMS_MEDIA_POOL, media, "kept", b"old")
+    found = {"robot": robot.id, "own": own_type, "taken": taken, "media": media, "tape": tape, "empty": empty.id}
+    return {**found, "side": session.media.sides(tape)[0]}
+
+
+def prepare_work(url: str, session: rsm.Session, folder: Path) -> Made:
+    """Put a robot on record: cartridges allocated and mounted, requests that wait, an operator who is asked."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "other").mkdir()
+    filled = robots.fill(session, url, robots.make_folder(folder))
+    drives, slots = session.libraries.drives(filled.library), session.libraries.slots(filled.library)
+    spare = session.media.create(r"\App", [builders.side()], barcode="C00001")
+    built = builders.BuiltLibrary(filled.library.id, "Robot", [slot.id for slot in slots])
+    builders.put_online(url, spare.id, built, 3)
+    loaded = session.media.create(r"\App", [builders.side()], barcode="D00001")
+    builders.put_online(url, loaded.id, built, 0)
+    builders.set_columns(url, model.PhysicalMedium, loaded.id, slot_id=None, drive_id=drives[1].id)
+    builders.set_columns(url, model.Slot, slots[0].id, state=2)
+    builders.set_columns(url, model.Drive, drives[1].id, occupied=True, state=1)
+    held = {session.media.sides(each)[0].id: each for each in (filled.stored, filled.away)}
+    tapes = [each for each in session.media.logical_media(r"\App") if each.side in held]
+    queued = [
+        session.write(queue.insert_request, queue.MOUNT, filled.library.id, caller_user="user:alice") for _ in range(3)
+    ]
+    session.requests.cancel(queued[2])
+    session.libraries.inventory(filled.library)
+    answered = session.operators.submit(_MESSAGE, message="done")
+    session.operators.satisfy(answered)
+    return {
+        "filled": filled,
+        "spare": session.media.sides(spare)[0],
+        "tapes": tapes,
+        "queued": queued,
+        "answered": answered,
+        "other": robots.make_folder(folder / "other"),
+        "drives": drives,
+        "slots": slots,
+    }
+
+
+def _batch(session: rsm.Session, made: Made) -> None:
+    with session.transaction():
+        session.pools.delete(r"\Above\Empty")
+        session.media.move(made["tape"], r"\More")
+        session.pools.create(r"\Above\Other")
+
+
+def _replace_list(session: rsm.Session, made: Made) -> None:
+    entries = (rsm.Ace(True, "user:alice", rsm.AccessRights.USE), rsm.Ace(True, "everyone", rsm.AccessRights.MODIFY))
+    session.acl.set(Kind.NTMS_MEDIA_POOL, made["media"], rsm.SecurityDescriptor("user:alice", entries))
+
+
+def _enter_allocated(session: rsm.Session, made: Made) -> None:
+    side = builders.side(state=State.NTMS_PARTSTATE_ALLOCATED)
+    session.media.create(made["media"], [side], barcode="A00002", error_on_duplicate=True)
+
+
+DELETE = "delete a pool by id"
+_POOLS: dict[str, Callable[[rsm.Session, Made], object]] = {
+    DELETE: lambda session, made: session.pools.delete(made["empty"]),
+    "delete a pool by path": lambda session, made: session.pools.delete(r"\Above\Empty"),
+    "create a pool": lambda session, made: session.pools.create(r"\New", media_type="LTO-8", max_allocates=3),
+    "create a pool and parents": lambda session, made: session.pools.create(r"\A\B", parents=True),
+    "change a pool": lambda session, made: session.pools.update(r"\Above", name="Over", description="renamed"),
+    "enter a cartridge": _enter_allocated,
+    "move a cartridge": lambda session, made: session.media.move(made["tape"], r"\Free\LTO-8"),
+    "change a cartridge's type": lambda session, made: session.media.change_type(made["tape"], r"\Others"),
+    "rename a cartridge": lambda session, made: session.media.update(made["tape"], name="Monday"),
+    "disable a cartridge": lambda session, made: session.media.disable(made["tape"]),
+    "decommission a side": lambda session, made: session.media.decommission(made["side"]),
+    "forget a cartridge": lambda session, made: session.media.delete(made["tape"]),
+    "disable a library": lambda session, made: session.objects.disable(Kind.NTMS_LIBRARY, made["robot"]),
+    "delete a library": lambda session, made: session.libraries.delete(made["robot"]),
+    "rename a library": lambda session, made: session.objects.update(Kind.NTMS_LIBRARY, made["robot"], name="Arm"),
+    "replace owner and list": _replace_list,
+    "change an attribute": lambda session, made: session.objects.set_attribute(
+        Kind.NTMS_MEDIA_POOL, made["media"], "kept", b"new"
+    ),
+    "delete an attribute": lambda session, made: session.objects.delete_attribute(
+        Kind.NTMS_MEDIA_POOL, made["media"], "kept"
+    ),
+    "create a media type": lambda session, made: session.types.create("Mine"),
+    "delete a media type": lambda session, made: session.types.delete(made["own"]),
+    "add a media type": lambda session, made: session.types.add(made["own"], made["robot"]),
+    "remove a media type": lambda session, made: session.types.remove(made["taken"], made["robot"]),
+    "ask for messages": lambda session, made: session.ui.add(_INFO, "console", made["robot"]),
+    "a batch": _batch,
+}
+_WORK: dict[str, Callable[[rsm.Session, Made], object]] = {
+    "allocate a medium": lambda session, made: session.media.allocate(
+        r"\App", side=made["spare"], error_if_unavailable=True
+    ),
+    "be told of changes": lambda session, made: session.notifications.open(),
+    "complete a medium": lambda session, made: session.media.complete(made["tapes"][0]),
+    "deallocate a medium": lambda session, made: session.media.deallocate(made["tapes"][0]),
+    "swap two media": lambda session, made: session.media.swap(*made["tapes"]),
+    "tell a label": lambda session, made: session.media.update_label(made["tapes"][0], "tests", b"new"),
+    "request a mount": lambda session, made: session.mounts.request(made["tapes"][0], write=True),
+    "dismount a cartridge": lambda session, made: session.mounts.dismount(made["filled"].mounted),
+    "empty a drive": lambda session, made: session.mounts.empty_drive(made["drives"][1]),
+    "add a library": lambda session, made: session.libraries.add("virtual", made["other"], name="Other"),
+    "take an inventory": lambda session, made: session.libraries.inventory(made["filled"].library, full=True),
+    "stop an inventory": lambda session, made: session.libraries.stop_inventory(made["filled"].library),
+    "identify a slot": lambda session, made: session.libraries.identify(made["slots"][1]),
+    "cancel a request": lambda session, made: session.requests.cancel(made["queued"][0]),
+    "order a request": lambda session, made: session.requests.set_order(made["queued"][1], 1),
+    "delete a request": lambda session, made: session.requests.delete(made["queued"][2]),
+    "delete ended requests": lambda session, made: session.requests.delete_ended(),
+    "ask an operator": lambda session, made: session.operators.submit(_MESSAGE, message="look"),
+    "satisfy a request": lambda session, made: session.operators.satisfy(made["filled"].asked),
+    "refuse a request": lambda session, made: session.operators.refuse(made["filled"].asked),
+    "delete an answered request": lambda session, made: session.operators.delete(made["answered"]),
+}
+CALLS: dict[str, Call] = {
+    **{name: Call(prepare_pools, make) for name, make in _POOLS.items()},
+    **{name: Call(prepare_work, make) for name, make in _WORK.items()},
+}
