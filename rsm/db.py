@@ -145,6 +145,8 @@ class Database:
                     raw.execute("PRAGMA foreign_keys = OFF")
                 try:
                     raw.execute(self.driver.begin_write)
+                    if self.driver.take_time is not None:
+                        raw.execute(self.driver.take_time)
                     yield connection
                     self._check_foreign_keys(raw)
                     self._commit(raw, self.driver.commit)

@@ -29,6 +29,9 @@ MINIMUM_SQLITE = (3, 37, 0)
 _ADVISORY_KEY, UPGRADE_KEY = 0x52534D0001, 0x52534D0002
 BUSY_TIMEOUT_MS = 30_000  # what a new connection begins with
 _ALONE_BUSY_SECONDS = 1.0
+# A writer that was stopped (SIGSTOP, a debugger, a laptop's lid) keeps all others out; the server ends it after this.
+_IDLE_WRITE_MS = 60_000
+_IDLE_TOO_LONG = "25P03"
 _CHANNEL = "rsm"
 _POOL = {"pool_size": 8, "max_overflow": 56, "pool_timeout": 30, "pool_reset_on_return": None}
 _CONNECT = {"connect_timeout": 10, "application_name": "rsm"}
@@ -89,6 +92,7 @@ class Driver(Protocol):
     path: Path | None
     begin_write: str
     begin_read: str
+    take_time: str | None  # lets a write transaction pause for long
     commit: str  # ends a write transaction
     versions: str
     count_tables: str
@@ -126,6 +130,7 @@ class Sqlite:
     errors: tuple[type[BaseException], ...] = (sqlite3.Error, MemoryError)
     begin_write = "BEGIN IMMEDIATE"
     begin_read = "BEGIN"
+    take_time: str | None = None
     commit = "COMMIT"
     versions = (
         "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
@@ -219,7 +224,11 @@ class Postgresql:
     """PostgreSQL through psycopg, in autocommit mode: every BEGIN and COMMIT is ours."""
 
     path: Path | None = None
-    begin_write = f"BEGIN; SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
+    begin_write = (
+        f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_WRITE_MS};"
+        f" SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
+    )
+    take_time: str | None = "SET LOCAL idle_in_transaction_session_timeout = 0"
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     # one round trip; a transaction that wrote nothing has no number, and wakes nobody
     commit = f"SELECT pg_notify('{_CHANNEL}', '') WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT"
@@ -320,6 +329,11 @@ class Postgresql:
             return DatabaseFullError(f"no room is left for {label}: {text}")
         if state == "53200":
             return NotEnoughMemoryError(f"{label}: {text}")
+        if state == _IDLE_TOO_LONG:
+            return DatabaseFailureError(
+                f"{label}: the change paused longer than {_IDLE_WRITE_MS // 1000} s while all other writers waited, so"
+                " the server took it back: nothing is changed, make the call or the batch again"
+            )
         if state.startswith(("08", "57P")) or (not state and isinstance(error, self._operational_error)):
             return NotConnectedError(f"{label} cannot be reached: {text}")
         return DatabaseFailureError(f"{label}: {text}")
