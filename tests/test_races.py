@@ -1,0 +1,262 @@
+"""Processes that race for the same pools and cartridges: there is an order in which all they saw makes sense.
+
+So no cartridge is allocated twice or in two pools, no pool is deleted with media in it, and no update is lost. Plain
+pytest checks one history a database and kills 30 times in the middle of it. More of them, each by one command:
+`RSM_TEST_HISTORIES=50 pytest -n0 -s --timeout=0 tests/test_races.py -k order`
+`RSM_TEST_RACE_KILLS=300 pytest -n0 -s --timeout=0 tests/test_races.py -k killed`
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import builders
+import pytest
+import races
+
+import rsm
+from rsm import schema
+from rsm.constants import NtmsObjectsTypes as Kind
+
+PROCESSES = 4
+HISTORIES = int(os.environ.get("RSM_TEST_HISTORIES", "1"))
+KILLS = int(os.environ.get("RSM_TEST_RACE_KILLS", "30"))
+_LONG = 170
+
+
+def furnish(session: rsm.Session, url: str) -> races.State:
+    """Put the cartridges of the race into a library, in the first pool."""
+    robot = builders.add_library(url, slots=len(races.BARCODES))
+    session.types.add("LTO-8", robot.id)
+    session.pools.create(races.POOLS[0], media_type="LTO-8")
+    for slot, barcode in enumerate(races.BARCODES):
+        made = session.media.create(races.POOLS[0], [builders.side()], barcode=barcode)
+        builders.put_online(url, made.id, robot, slot)
+    media = tuple((barcode, races.POOLS[0], races.AVAILABLE, "") for barcode in races.BARCODES)
+    return races.State(frozenset(races.POOLS[:1]), media)
+
+
+def state_of(session: rsm.Session) -> races.State:
+    """Return what the catalogue says by now, in the model's words."""
+    pools = {pool.id: pool.path for pool in session.pools.list(recursive=True) if pool.path in races.POOLS}
+    held = {each.side: str(each.id) for each in session.media.logical_media()}
+    media = []
+    for medium in sorted(session.media.list(), key=lambda each: each.barcode):
+        (side,) = session.media.sides(medium)
+        state = side.state.name.removeprefix("NTMS_PARTSTATE_")
+        media.append((medium.barcode, pools[medium.pool], state, held.get(side.id, "")))
+    return races.State(frozenset(pools.values()), tuple(media))
+
+
+def race(url: str, seed: int, count: int) -> list[dict[str, Any]]:
+    """Let the processes race and return all they saw."""
+    script = [sys.executable, str(Path(races.__file__)), url]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [
+        subprocess.Popen([*script, str(PROCESSES * seed + number), str(count)], **pipes) for number in range(PROCESSES)
+    ]
+    try:
+        assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * PROCESSES
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        outputs = [child.communicate(timeout=_LONG)[0] for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    return [json.loads(line) for output in outputs for line in output.splitlines()]
+
+
+def commits_of(events: list[rsm.Event]) -> dict[str, int]:
+    """Return for each reason the number of its first event, having seen that no other's events lie between its own."""
+    found: dict[str, int] = {}
+    before = None
+    for event in events:
+        if event.reason != before:
+            assert event.reason not in found, f"the events of {event.reason} are torn apart"
+            found[event.reason] = event.id
+        before = event.reason
+    return found
+
+
+@pytest.mark.parametrize(("backend", "count"), [("sqlite", 100), ("postgresql", 40)], indirect=["backend"])
+def test_there_is_an_order_in_which_all_makes_sense(
+    new_url: Callable[..., str], connect: Callable[..., rsm.Session], count: int, backend: str
+) -> None:
+    results: Counter[str] = Counter()
+    for seed in range(HISTORIES):
+        url = new_url()
+        session = connect(database=url)
+        first = furnish(session, url)
+        assert state_of(session) == first
+        side_of = {str(session.media.sides(each)[0].id): each.barcode for each in session.media.list()}
+        last = session.events.latest(limit=1)[0].id
+        seen = race(url, seed, count)
+        assert len(seen) == PROCESSES * count
+        commits = commits_of(session.events.list(after=last, limit=1_000_000))
+        end, wrong = races.judge(first, seen, commits, side_of)
+        assert wrong == []
+        assert set(commits) <= {each["reason"] for each in seen}
+        assert state_of(session) == end
+        assert schema.check(url) == []
+        assert len(session.objects.list(Kind.NTMS_PHYSICAL_MEDIA)) == len(races.BARCODES)
+        results.update(f"{each['call']} {each['code']}" for each in seen)
+    print(f"\n{backend}: {HISTORIES} histories, {results.total()} calls by {PROCESSES} processes, {dict(results)}")
+    for call in ("create_pool", "delete_pool", "move", "allocate", "deallocate", "complete"):
+        assert results[f"{call} {races.OK}"], call
+    assert results["allocate ERROR_MEDIA_UNAVAILABLE"]
+
+
+class Nursery:
+    """Processes that race, and are killed in the middle of it."""
+
+    def __init__(self, url: str) -> None:
+        script = [sys.executable, str(Path(races.__file__)), url]
+        self._process = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._living: dict[int, int] = {}
+        self.said: dict[str, dict[str, Any]] = {}
+
+    def spawn(self) -> None:
+        """Let another process race."""
+        print("more", file=self._process.stdin, flush=True)
+
+    def hear(self) -> int:
+        """Take in what one of them says, and return which it was."""
+        assert self._process.stdout is not None
+        return self._take_in(self._process.stdout.readline())
+
+    def _take_in(self, line: str) -> int:
+        said = json.loads(line)
+        if "process" in said:
+            self._living[said["life"]] = said["process"]
+        else:
+            self.said[said["reason"]] = said
+        return int(said["life"])
+
+    def kill(self, life: int) -> None:
+        """End one as a crash does."""
+        os.kill(self._living.pop(life), signal.SIGKILL)
+
+    def is_living(self, life: int) -> bool:
+        """Tell whether it was not killed yet; what it said before may still come."""
+        return life in self._living
+
+    def close(self) -> None:
+        """Kill those that are left, and take in their last words."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        for life in list(self._living):
+            self.kill(life)
+        for line in self._process.stdout:
+            life = self._take_in(line)
+            if self.is_living(life):
+                self.kill(life)  # it was on its way into the world
+        assert self._process.wait() == 0
+        self._process.stdout.close()
+
+
+def kill_at_random(nursery: Nursery, kills: int, seed: int) -> None:
+    """Keep two processes racing, and kill one or the other so many times."""
+    chance = random.Random(seed)
+    for _ in range(2):
+        nursery.spawn()
+    for _ in range(kills):
+        calls = chance.randrange(1, 40)
+        while True:
+            life = nursery.hear()
+            calls -= 1
+            if calls <= 0 and nursery.is_living(life):
+                break
+        for _ in range(chance.randrange(40_000)):  # up to the length of a call
+            pass
+        nursery.kill(life)
+        nursery.spawn()
+
+
+def finish_unacknowledged(said: list[dict[str, Any]], events: list[rsm.Event]) -> list[dict[str, Any]]:
+    """Return the calls, those that were killed on the way and took effect as if they had ended at last."""
+    logical = {event.reason: event for event in events if event.kind is Kind.NTMS_LOGICAL_MEDIA}
+    took_effect = {event.reason for event in events}
+    finished = []
+    for each in said:
+        if "ended" not in each and each["reason"] in took_effect:
+            result = None
+            if each["call"] == "allocate":
+                event = logical[each["reason"]]
+                assert event.after is not None
+                result = [str(event.object), str(event.after["side_id"])]
+            each = {**each, "code": races.OK, "result": result, "ended": time.monotonic_ns()}
+        if "ended" in each:
+            finished.append(each)
+    return finished
+
+
+@pytest.mark.parametrize(("backend", "kills"), [("sqlite", KILLS), ("postgresql", KILLS // 2)], indirect=["backend"])
+def test_killed_in_the_middle_of_a_race(
+    url: str, connect: Callable[..., rsm.Session], kills: int, backend: str
+) -> None:
+    session = connect()
+    first = furnish(session, url)
+    side_of = {str(session.media.sides(each)[0].id): each.barcode for each in session.media.list()}
+    last = session.events.latest(limit=1)[0].id
+    nursery = Nursery(url)
+    try:
+        kill_at_random(nursery, kills, seed=kills)
+    finally:
+        nursery.close()
+    with session.transaction(dry_run=True):  # whatever a server still has to do for the dead is done before
+        pass
+    events = session.events.list(after=last, limit=1_000_000)
+    seen = finish_unacknowledged(list(nursery.said.values()), events)
+    end, wrong = races.judge(first, seen, commits_of(events), side_of)
+    assert wrong == []
+    assert {event.reason for event in events} <= {each["reason"] for each in seen}
+    assert state_of(session) == end
+    assert schema.check(url) == []
+    open_calls = sum("ended" not in each for each in nursery.said.values())
+    late = len(seen) - sum("ended" in each for each in nursery.said.values())
+    calls = len(nursery.said)
+    print(f"\n{backend}: {kills + 2} kills, {calls} calls, {open_calls} not acknowledged, {late} of these done")
+    assert open_calls
+
+
+def _call(reason: str, call: str, *arguments: str, code: str = races.OK, at: int = 0, **more: Any) -> dict[str, Any]:
+    return {
+        **{"reason": reason, "call": call, "arguments": list(arguments), "code": code, "result": None},
+        **{"begun": at, "ended": at + 1},
+        **more,
+    }
+
+
+FIRST = races.State(frozenset({"\\One"}), (("R00000", "\\One", races.AVAILABLE, ""),))
+WRONG = {
+    "allocated twice": [
+        _call("a", "allocate", "\\One", result=["x", "s"]),
+        _call("b", "allocate", "\\One", result=["y", "s"], at=2),
+    ],
+    "deleted with media in it": [_call("a", "delete_pool", "\\One")],
+    "an order against time": [
+        _call("b", "create_pool", "\\Two", at=10),
+        _call("a", "create_pool", "\\Three", at=2),
+    ],
+    "refused for nothing": [_call("", "create_pool", "\\Two", code="ERROR_ALREADY_EXISTS")],
+    "a lost update": [_call("", "move", "R00000", "\\Two"), _call("a", "create_pool", "\\Two", at=2)],
+}
+
+
+@pytest.mark.parametrize("history", WRONG.values(), ids=WRONG)
+def test_the_judge_finds(history: list[dict[str, Any]]) -> None:
+    commits = {each["reason"]: number for number, each in enumerate(history) if each["reason"]}
+    assert races.judge(FIRST, history, commits, {"s": "R00000"})[1]
