@@ -119,8 +119,10 @@ class Media(Noun):
         """Return the sides of a cartridge that the caller has just put on record; no right is needed.
 
         Raises:
+            TypeError: it is no PhysicalMedium.
             ObjectNotFoundError: there is no such cartridge.
         """
+        check_types({"medium": medium}, values.PhysicalMedium)
         return self.session.read(media.list_sides, medium.id)
 
     def update(
