@@ -17,7 +17,7 @@ from rsm import model
 from rsm.constants import NtmsLibRequestFlags, NtmsLmState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
-from rsm.services import planning, queue
+from rsm.services import attended_planning, queue
 from rsm.services.planning import Hindrance
 
 LAST = queue.LAST_ORDER
@@ -271,7 +271,7 @@ def explain(robot: Queue, medium: rsm.PhysicalMedium, **fields: Any) -> tuple[Hi
     """Return why a mount of a cartridge does not begin."""
     details = {"side": 0, "for_writing": False}
     request = robot.add(medium_id=medium.id, side_id=robot.session.media.sides(medium)[0].id, details=details, **fields)
-    told = robot.session.read(planning.explain_wait, robot.row(request))
+    told = robot.session.read(attended_planning.explain_wait, robot.row(request))
     robot.end(request)
     return told
 

@@ -168,9 +168,11 @@ class Robot:
         return next(each for each in found if each.name == name)
 
 
-def make_robot(session: rsm.Session, folder: Path, *, slots: int = 6, drives: int = 2, ports: int = 1) -> Robot:
+def make_robot(
+    session: rsm.Session, folder: Path, *, slots: int = 6, drives: int = 2, ports: int = 1, doors: int = 0
+) -> Robot:
     """Make an empty library of tapes in a new folder."""
-    return Robot(session, Path(virtual.create(folder, slots, drives, ports, LTO)))
+    return Robot(session, Path(virtual.create(folder, slots, drives, ports, LTO, doors=doors)))
 
 
 class Blind(virtual.VirtualLibrary):

@@ -17,6 +17,7 @@ from typer.main import get_command
 import rsm
 from rsm.cli import (
     acl,
+    attended,
     database,
     demo,
     drive,
@@ -86,6 +87,7 @@ for _name, _noun in (
     ("events", events.noun),
 ):
     application.add_typer(_noun, name=_name)
+attended.add_to(library_scan.noun, mounting.noun)
 add_verb(application, "view", epilog=view.EXAMPLES)(view.view_objects)
 add_verb(application, "worker", epilog=worker.EXAMPLES)(worker.run_worker)
 add_verb(application, "demo", epilog=demo.EXAMPLES)(demo.run_demo)

@@ -37,6 +37,9 @@ noun = make_noun(
     "rsm library show Robot",
     "rsm library inventory Robot --full",
     "rsm library identify Robot 7",
+    "rsm library inject Robot",
+    "rsm library eject A00001 A00002",
+    "rsm library door Robot --inventory fast",
     "rsm library delete Robot --dry-run",
 )
 

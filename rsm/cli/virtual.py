@@ -53,10 +53,11 @@ def create_library(
     drives: Annotated[int, typer.Option("--drives", metavar="N", help="Number of drives.")],
     media_type: Annotated[str, typer.Option("--type", metavar="NAME", help="Media type that its drives take.")],
     ports: Annotated[int, typer.Option("--ports", metavar="N", help="Number of ports.")] = 0,
+    doors: Annotated[int, typer.Option("--doors", metavar="N", help="Number of doors, for rsm library door.")] = 0,
     disk: Annotated[bool, typer.Option("--disk", help="Sides are directories, not files.")] = False,
 ) -> None:
     """Make an empty library in a new or empty directory."""
-    path = virtual_make.create(directory, slots, drives, ports, media_type, disk)
+    path = virtual_make.create(directory, slots, drives, ports, media_type, disk, doors=doors)
     document = {
         "directory": path,
         "slots": slots,

@@ -244,6 +244,7 @@ class LibraryIdentity:
     ports: int
     drives: tuple[DriveIdentity, ...]
     has_barcode_reader: bool = True
+    doors: int = 0
     can_exchange: bool = False
     ports_extend: bool = False
     drives_need_unload: bool = False
@@ -436,6 +437,27 @@ class LibraryBackend(abc.ABC):
             RsmError: as `load_drive`, of the port.
         """
         raise NotSupportedError("the ports of this library are always within reach: nothing to retract")
+
+    def unlock_door(self, epoch: int) -> None:
+        """Let a person open the doors.
+
+        Raises:
+            NotSupportedError: software has no part in it: they can be opened at any time.
+            RsmError: as `claim`.
+        """
+        raise NotSupportedError("the doors of this library cannot be locked: open them when it is at rest")
+
+    def lock_door(self, epoch: int) -> None:
+        """Keep the doors from being opened.
+
+        Raises:
+            RsmError: as `unlock_door`.
+        """
+        raise NotSupportedError("the doors of this library cannot be locked")
+
+    def is_door_open(self) -> bool | None:
+        """Tell whether a door stands open, None where the device cannot tell; never raises for what it suffers."""
+        return None
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -105,6 +105,7 @@ class VirtualLibrary(LibraryBackend):
             transports=(TRANSPORT_ADDRESS,),
             slots=layout.slots,
             ports=layout.ports,
+            doors=layout.doors,
             drives=tuple(
                 DriveIdentity(
                     drive.address,

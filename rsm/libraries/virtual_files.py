@@ -31,6 +31,7 @@ LIBRARY_FILE, CARTRIDGE_FILE, ROBOT_FILE = "library.toml", "cartridge.toml", ".r
 MAXIMUM_SIDES = 2
 MAXIMUM_NAME = 63
 MAXIMUM_CAPACITY_BYTES = 2**63 - 1
+MOST_DOORS = 9
 MOST_ELEMENTS: Final = {ElementKind.SLOT: 9999, ElementKind.PORT: 99, ElementKind.DRIVE: 99}
 TRANSPORT_ADDRESS = 1
 _FIRST_ADDRESS: Final = {ElementKind.SLOT: 1001, ElementKind.PORT: 201, ElementKind.DRIVE: 101}
@@ -65,6 +66,7 @@ class Layout:
     slots: int
     drives: int
     ports: int
+    doors: int = 0
 
     @functools.cached_property
     def elements(self) -> dict[int, Element]:
@@ -123,6 +125,11 @@ def count_fault(kind: ElementKind, count: object) -> str | None:
     return None
 
 
+def doors_fault(count: object) -> str | None:
+    """Return why a library has no such number of doors, None if it may."""
+    return None if type(count) is int and 0 <= count <= MOST_DOORS else f"has to be a number from 0 to {MOST_DOORS}"
+
+
 def format_layout(layout: Layout) -> bytes:
     """Return the text of `library.toml`."""
     return (
@@ -132,6 +139,7 @@ def format_layout(layout: Layout) -> bytes:
         f'side_kind = "{"directory" if layout.disk else "file"}"\n'
         "\n[elements]\n"
         f"slots = {layout.slots}\ndrives = {layout.drives}\nports = {layout.ports}\n"
+        + (f"doors = {layout.doors}\n" if layout.doors else "")
     ).encode()
 
 
@@ -166,6 +174,7 @@ def parse_layout(content: bytes, path: str) -> Layout:
         "elements.slots": count_fault(ElementKind.SLOT, counts.get("slots")),
         "elements.drives": count_fault(ElementKind.DRIVE, counts.get("drives")),
         "elements.ports": count_fault(ElementKind.PORT, counts.get("ports")),
+        "elements.doors": doors_fault(counts.get("doors", 0)),
     }
     fault = fault or _first_fault(faults)
     if fault:
@@ -177,6 +186,7 @@ def parse_layout(content: bytes, path: str) -> Layout:
         slots=counts["slots"],
         drives=counts["drives"],
         ports=counts["ports"],
+        doors=counts.get("doors", 0),
     )
 
 

@@ -32,6 +32,7 @@ from rsm.libraries.virtual_files import (
     Element,
     Layout,
     count_fault,
+    doors_fault,
     format_facts,
     format_layout,
     list_names,
@@ -74,6 +75,7 @@ def create(
     media_type: str,
     disk: bool = False,
     name: str | None = None,
+    doors: int = 0,
 ) -> str:
     """Make an empty library in a new or empty directory and return the directory's absolute path.
 
@@ -81,16 +83,18 @@ def create(
     path.
 
     Raises:
-        InvalidParameterError: it cannot have so many slots, drives or ports.
+        InvalidParameterError: it cannot have so many slots, drives, ports or doors.
         InvalidNameError: the name or media type has not 1 to 63 printable characters.
         AlreadyExistsError: the directory is there and not empty, or something else has its name.
         RsmError: it cannot be made, by `error_from_os`; unless `outcome_unknown`, what was made is removed again.
     """
     path = os.path.abspath(os.fspath(directory))
-    layout = Layout(os.path.basename(path) if name is None else name, media_type, disk, slots, drives, ports)
+    layout = Layout(os.path.basename(path) if name is None else name, media_type, disk, slots, drives, ports, doors)
     for kind, count in ((ElementKind.SLOT, slots), (ElementKind.DRIVE, drives), (ElementKind.PORT, ports)):
         if fault := count_fault(kind, count):
             raise InvalidParameterError(f"the number of {kind}s {fault}")
+    if fault := doors_fault(doors):
+        raise InvalidParameterError(f"the number of doors {fault}")
     for what, text in (("name of the library", layout.name), ("media type", media_type)):
         if fault := text_fault(text):
             raise InvalidNameError(f"the {what} {fault}")

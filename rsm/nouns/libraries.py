@@ -10,10 +10,18 @@ from rsm import identity, place, values
 from rsm.constants import NtmsInventoryMethod, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
-from rsm.errors import DeviceNotAvailableError, InvalidParameterError, NotSupportedError, RsmError
+from rsm.errors import (
+    DeviceNotAvailableError,
+    InvalidOperationError,
+    InvalidParameterError,
+    NotSupportedError,
+    RsmError,
+)
 from rsm.libraries import BACKENDS, canonical_address, open_library
+from rsm.nouns.attended import DOOR, EVERY, INJECT, Attended
 from rsm.nouns.base import LibraryLike, Noun, TypeLike, check_types, reference
-from rsm.services import devices, inventory, library_map, objects, queue
+from rsm.nouns.requests import Requests
+from rsm.services import devices, doors, inventory, library_map, objects, ports, queue
 from rsm.services.names import is_clean
 
 P = ParamSpec("P")
@@ -173,6 +181,59 @@ class Libraries(Noun):
 
         return self.session.write(ask)
 
+    # A person at the library
+
+    def inject(self, library: LibraryLike, *, many: bool = False) -> Attended:
+        """Have what a person puts into the ports taken in, and return at once (InjectNtmsMedia).
+
+        It goes to free slots and is identified. A person has as long as the ports' `max_extend_seconds`; `many` opens
+        them again after each find.
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no control of it.
+            LibraryOfflineError: it is the offline library.
+            DeviceNotAvailableError: it is disabled.
+            ResourceNotPresentError: it has no port.
+            LibraryFullError: it has no free slot.
+        """
+        check_types({"many": many}, bool)
+        asked = self.session.write(ports.request_inject, self.caller, _reference(library), many=many)
+        return Attended(self.session, asked, INJECT)
+
+    def door(self, library: LibraryLike, inventory: int = NtmsInventoryMethod.NTMS_INVENTORY_DEFAULT) -> Attended:
+        """Have the door opened to a person, and return at once; nothing moves meanwhile (AccessNtmsLibraryDoor).
+
+        `stop` tells that it is shut, where the device does not; after the door's `max_open_seconds` it counts as shut.
+        Then the inventory is taken: none, fast, full or the library's own.
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidParameterError: it is no such inventory.
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no control of it.
+            LibraryOfflineError: it is the offline library.
+            ResourceDisabledError: it is disabled.
+            ResourceNotPresentError: it has no door.
+        """
+        check_types({"inventory": inventory}, int)
+        asked = self.session.write(doors.request_access, self.caller, _reference(library), int(inventory))
+        return Attended(self.session, asked, DOOR)
+
+    def attended(self, request: values.LibraryRequest | uuid.UUID | str) -> Attended:
+        """Return an inject, eject or opening of a door that goes on, or has ended, by its request.
+
+        Raises:
+            ObjectNotFoundError: there is no such request.
+            AccessDeniedError: no use right on its library.
+            InvalidOperationError: it is another kind of request.
+        """
+        found = Requests(self.session).get(request)
+        if found.operation not in EVERY:
+            raise InvalidOperationError(f"request {found.id} is no inject, eject or opening of a door")
+        return Attended(self.session, found.id, EVERY[found.operation])
+
     # Devices
 
     def drives(self, library: LibraryLike | None = None) -> Listed[values.Drive]:
@@ -187,6 +248,10 @@ class Libraries(Noun):
     def slots(self, library: LibraryLike) -> Listed[values.Slot]:
         """Return the slots of a library; raises as `drives`."""
         return self.pages(Kind.NTMS_STORAGESLOT, _reference(library), Kind.NTMS_LIBRARY)
+
+    def doors(self, library: LibraryLike) -> Listed[values.Door]:
+        """Return the doors of a library; raises as `drives`."""
+        return self.pages(Kind.NTMS_IEDOOR, _reference(library), Kind.NTMS_LIBRARY)
 
     def ports(self, library: LibraryLike) -> Listed[values.Port]:
         """Return the ports of a library; raises as `drives`."""

@@ -9,9 +9,10 @@ from rsm.constants import FILE_DEVICE_TYPE, NtmsReadWriteCharacteristics
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import InvalidParameterError
 from rsm.nouns import allocation as waiting
+from rsm.nouns.attended import EJECT, Attended
 from rsm.nouns.base import LibraryLike, MediumLike, Noun, PoolLike, TypeLike, check_types, reference
 from rsm.nouns.waiting import OnWait
-from rsm.services import allocation, choice, library, media, objects, properties
+from rsm.services import allocation, choice, library, media, objects, ports, properties
 
 LogicalLike = values.LogicalMedium | uuid.UUID | str
 SideLike = values.Side | uuid.UUID | str
@@ -184,6 +185,45 @@ class Media(Noun):
     def disable(self, medium: MediumLike) -> None:
         """Take a cartridge and its sides out of service (DisableNtmsObject)."""
         self._switch(medium, enabled=False)
+
+    def eject(self, *media: MediumLike, force: bool = False) -> Attended:
+        """Have cartridges of one library brought to its ports for a person to take out, and return at once.
+
+        What the session has gathered there goes out with them; without `media` that alone. There may be more than
+        there are ports: they go out as ports become empty. What is not taken out in a port's time is put back. `force`
+        takes what is in use away from who uses it (EjectNtmsMedia).
+
+        Raises:
+            TypeError: an argument has the wrong Python type.
+            InvalidParameterError: none is named or gathered, or they are in different libraries.
+            InvalidMediaError: there is no such cartridge.
+            AccessDeniedError: no control of its library.
+            LibraryOfflineError: it is on the shelf.
+            DeviceNotAvailableError: its library is disabled.
+            MediaNotAvailableError: it is disabled.
+            ResourceNotPresentError: its library has no port.
+            UnableToEjectMountedMediaError: it is in use.
+            BusyError: with what was gathered they are more than there are ports.
+        """
+        check_types({"force": force}, bool)
+        wanted = [reference(each, "media", values.PhysicalMedium) for each in media]
+        if wanted:
+            asked = self.session.write(ports.request_eject, self.caller, wanted, force=force)
+        else:
+            asked = self.session.write(ports.begin_gathered, self.caller)
+        return Attended(self.session, asked, EJECT)
+
+    def gather(self, medium: MediumLike) -> Attended:
+        """Put a cartridge to those that the session ejects together later, as many as there are ports.
+
+        Nothing moves before `eject`; what is gathered is let go of when the session ends (NTMS_EJECT_QUEUE).
+
+        Raises:
+            RsmError: as `eject`.
+        """
+        wanted = reference(medium, "medium", values.PhysicalMedium)
+        asked = self.session.write(ports.gather, self.caller, self.session.enrolment(), wanted)
+        return Attended(self.session, asked, EJECT)
 
     def _switch(self, medium: MediumLike, *, enabled: bool) -> None:
         service, kind = properties.switch_object, Kind.NTMS_PHYSICAL_MEDIA

@@ -9,7 +9,7 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import InvalidParameterError
 from rsm.nouns.base import LibraryLike, Noun, check_types, reference
 from rsm.nouns.waiting import Done, OnWait, Waiter, Waiting, WaitReason
-from rsm.services import mounts, objects, queue, watching
+from rsm.services import attended, mounts, objects, queue, watching
 
 RequestLike = values.LibraryRequest | uuid.UUID | str
 Listed = list  # inside a class with a method of that name, `list` means the method
@@ -72,6 +72,9 @@ class Requests(Noun):
             if not self.session.is_worked(row.library_id):
                 text = f"{doing}nobody works the library: run rsm worker"
                 return Waiting(WaitReason.NOBODY_WORKS, text, request=request_id)
+            doing_now = self.session.read(attended.tell_progress, request_id)
+            if doing_now:
+                return Waiting(WaitReason.PERSON, doing_now, request=request_id)
             reason = WaitReason.MOVING if row.state == queue.INPROCESS else WaitReason.QUEUED
             return Waiting(reason, f"{doing}{queue.spoken_state(row.state)}", request=request_id)
         return Waiting(WaitReason.MOVING, f"{doing}{live} cartridges are still to be identified", request=request_id)

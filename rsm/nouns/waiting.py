@@ -30,6 +30,7 @@ class WaitReason(enum.StrEnum):
     MOVING = "moving"
     LABELLING = "labelling"
     OPERATOR = "operator asked"
+    PERSON = "a person at the library"
     LIBRARY = "library not ready"
     NOBODY_WORKS = "nobody works the library"
     NO_CHANGE = "no change yet"

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, select, union_all
 
 from rsm.constants import (
     FILE_DEVICE_TYPE,
+    NtmsDoorState,
     NtmsDriveState,
     NtmsOperationalState,
     NtmsPortContent,
@@ -27,6 +28,7 @@ from rsm.model import (
     Changer,
     ChangerType,
     DevicePath,
+    Door,
     Drive,
     DriveType,
     Id,
@@ -43,6 +45,7 @@ from rsm.statements import insert_row
 
 DEFER_DISMOUNT_SECONDS = 300
 MAXIMUM_EXTEND_SECONDS = 60
+MAXIMUM_OPEN_SECONDS = 300
 READY, NOT_PRESENT = NtmsOperationalState.NTMS_READY, NtmsOperationalState.NTMS_NOT_PRESENT
 _LIBRARY, _HOST = bindparam("library", type_=Id()), bindparam("host", type_=Text())
 
@@ -79,6 +82,8 @@ class LibraryFacts(Protocol):
     def transports(self) -> Sequence[int]: ...
     @property
     def drives(self) -> Sequence[DriveFacts]: ...
+    @property
+    def doors(self) -> int: ...
     @property
     def has_barcode_reader(self) -> bool: ...
 
@@ -208,6 +213,7 @@ _ON_RECORD: dict[Kind, Any] = {
     Kind.NTMS_IEPORT: select(Port.id, Port.number, Port.element, Port.operational_state, Port.content),
 }
 _ON_RECORD = {kind: each.where(TABLE_OF_KIND[kind].library_id == _LIBRARY) for kind, each in _ON_RECORD.items()}
+_DOORS = select(Door.id, Door.number, Door.operational_state).where(Door.library_id == _LIBRARY).order_by(Door.number)
 _PATHS = select(DevicePath.device_id, DevicePath.path).where(
     DevicePath.host == _HOST,
     DevicePath.device_id.in_(
@@ -219,7 +225,7 @@ _PATHS = select(DevicePath.device_id, DevicePath.path).where(
 )
 _DELETE_PATH = delete(DevicePath).where(DevicePath.device_id == _DEVICE, DevicePath.host == _HOST)
 _INSERT_PATH, _INSERT_OBJECT = insert_row(DevicePath), insert_row(Object)
-_INSERT = {kind: insert_row(TABLE_OF_KIND[kind]) for kind in (*DEVICE_KINDS, *TYPE_KIND.values())}
+_INSERT = {kind: insert_row(TABLE_OF_KIND[kind]) for kind in (*DEVICE_KINDS, *TYPE_KIND.values(), Kind.NTMS_IEDOOR)}
 _FIND_TYPE = {
     kind: select(table.id).where(
         table.vendor == bindparam("vendor", type_=Text()), table.product == bindparam("product", type_=Text())
@@ -256,6 +262,33 @@ class Keeper:
             self.changed = True
         self._set_paths(paths)
         return self.changed
+
+    def keep_doors(self, count: int) -> bool:
+        """Bring the doors in line with how many there are, and tell whether anything changed."""
+        rows = {row.number: row for row in self.transaction.rows(_DOORS, library=self.library_id)}
+        for number, row in rows.items():
+            state = NOT_PRESENT if number > count else READY if row.operational_state == NOT_PRESENT else None
+            if state is not None and row.operational_state != state:
+                old, new = {"operational_state": row.operational_state}, {"operational_state": int(state)}
+                self.changed |= write_fields(self.transaction, Kind.NTMS_IEDOOR, row.id, self.call, old, new)
+        for number in range(1, count + 1):
+            if number not in rows:
+                self._insert_door(number)
+        return self.changed
+
+    def _insert_door(self, number: int) -> None:
+        self.changed, new = True, new_id()
+        fields = {
+            "name": f"door-{number:02d}",
+            "description": "",
+            "library_id": self.library_id,
+            "number": number,
+            "state": int(NtmsDoorState.NTMS_DOORSTATE_CLOSED),
+            "max_open_seconds": MAXIMUM_OPEN_SECONDS,
+        }
+        insert_object(self.transaction, Kind.NTMS_IEDOOR, new)
+        self.transaction.change(_INSERT[Kind.NTMS_IEDOOR], id=new, **new_header(self.transaction), **fields)
+        events.record(self.transaction, self.call, Operation.NTMS_OBJ_INSERT, Kind.NTMS_IEDOOR, new, after=fields)
 
     def _change(self, kind: Kind, row: Any, told: Told | None) -> None:
         old: dict[str, Any] = {"operational_state": row.operational_state}

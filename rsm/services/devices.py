@@ -142,7 +142,9 @@ def add_library(
     events.record(transaction, "add_library", Operation.NTMS_OBJ_INSERT, Kind.NTMS_LIBRARY, library_id, after=fields)
     for media_type in types:
         link_media_type(transaction, "add_library", library_id, media_type.id, media_type.name)
-    Keeper(transaction, "add_library", library_id, host, types).keep(told)
+    keeper = Keeper(transaction, "add_library", library_id, host, types)
+    keeper.keep(told)
+    keeper.keep_doors(identity.doors)
     library: values.Library = read_value(transaction, Kind.NTMS_LIBRARY, library_id)
     return library
 
@@ -195,7 +197,8 @@ def sync_library(
     for media_type in new_types:
         link_media_type(transaction, "sync_library", library_id, media_type.id, media_type.name)
     keeper = Keeper(transaction, "sync_library", library_id, host, [*types, *new_types])
-    return keeper.keep(told, types_changed=bool(new_types)) or bool(new_types)
+    keeper.keep(told, types_changed=bool(new_types))
+    return keeper.keep_doors(identity.doors) or bool(new_types)
 
 
 # Looking at it

@@ -126,7 +126,8 @@ def end_session(transaction: Transaction, session_id: uuid.UUID, *, died: bool) 
         return False
     call = "session died" if died else "session closed"
     for request in transaction.rows(_LIVE_OF_SESSION, id=session_id):
-        if request.operation == queue.MOUNT:
+        gathered = request.operation == queue.EJECT and request.state == queue.WAITING
+        if request.operation == queue.MOUNT or gathered:
             queue.end_request(transaction, request.id, queue.CANCELLED, call=call)
             if died and request.state == queue.INPROCESS:
                 # Who had it in hand may have died with it, and an ended request makes nobody take the library over.

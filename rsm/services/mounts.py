@@ -56,9 +56,10 @@ from rsm.model import (
 )
 from rsm.security import Caller, need
 from rsm.services import access, events, queue, sessions
+from rsm.services.attended_planning import explain_wait
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
-from rsm.services.planning import Hindrance, can_use, explain_wait
+from rsm.services.planning import Hindrance, can_use
 from rsm.services.sessions import Enrolment
 
 HIGHEST_PRIORITY = 15

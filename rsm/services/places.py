@@ -16,6 +16,7 @@ from rsm.constants import (
     NtmsOpreqCommand,
     NtmsOpreqState,
     NtmsPortContent,
+    NtmsPortPosition,
     NtmsSlotState,
 )
 from rsm.constants import NtmsNotificationOperations as Operation
@@ -128,6 +129,24 @@ _ASKED_FOR = select(OperatorRequest.id).where(
     OperatorRequest.library_request_id.is_not(None),
 )
 _OFFLINE_LIBRARY = select(Library.id).where(Library.online == 0)
+# What operators were asked to take out of ports: to be moved to the shelf.
+REMOVALS = (
+    select(OperatorRequest.id)
+    .join(Library, Library.id == OperatorRequest.argument2_id)
+    .where(
+        OperatorRequest.request == int(NtmsOpreqCommand.NTMS_OPREQ_MOVEMEDIA),
+        OperatorRequest.completed.is_(None),
+        OperatorRequest.argument1_id == _ID,
+        OperatorRequest.library_request_id.is_not(None),
+        Library.online == 0,
+    )
+)
+
+
+def offline_library(transaction: Transaction) -> uuid.UUID:
+    """Return the id of the offline library, the shelf."""
+    found: uuid.UUID = transaction.one(_OFFLINE_LIBRARY, "the offline library").id
+    return found
 
 
 def set_place(
@@ -176,7 +195,7 @@ def go_offline(transaction: Transaction, medium_id: uuid.UUID, call: str) -> Non
     if not medium.online:
         return
     _leave_place(transaction, medium)
-    offline = transaction.one(_OFFLINE_LIBRARY, "the offline library").id
+    offline = offline_library(transaction)
     after = {"library_id": offline, "slot_id": None, "drive_id": None, "port_id": None}
     _write_where(transaction, medium, after, None, NtmsMediaState.NTMS_MEDIASTATE_IDLE, call)
 
@@ -189,7 +208,7 @@ def _write_where(
     state: NtmsMediaState,
     call: str,
 ) -> None:
-    online = after["library_id"] != transaction.one(_OFFLINE_LIBRARY, "the offline library").id
+    online = after["library_id"] != offline_library(transaction)
     transaction.change(
         _SET_WHERE,
         id=medium.id,
@@ -215,6 +234,8 @@ def _leave_place(transaction: Transaction, medium: Any) -> None:
         set_slot(transaction, medium.slot_id, NtmsSlotState.NTMS_SLOTSTATE_EMPTY)
     if medium.port_id is not None:
         _set_port(transaction, medium.port_id, NtmsPortContent.NTMS_PORTCONTENT_EMPTY)
+        for asked in transaction.rows(REMOVALS, id=medium.id):
+            operators.settle(transaction, asked.id, NtmsOpreqState.NTMS_OPSTATE_COMPLETE)
     if medium.drive_id is not None:
         end_mount(transaction, medium.drive_id)
         _set_drive(transaction, medium.drive_id, NtmsDriveState.NTMS_DRIVESTATE_DISMOUNTED, occupied=False)
@@ -231,6 +252,22 @@ def _set_port(transaction: Transaction, port_id: uuid.UUID, content: NtmsPortCon
     if transaction.change(_SET_PORT, id=port_id, new_state=int(content), now=transaction.now):
         after = {"content": int(content)}
         events.record(transaction, _WORK, Operation.NTMS_OBJ_UPDATE, Kind.NTMS_IEPORT, port_id, after=after)
+
+
+_PORT_POSITION = select(Port.position).where(Port.id == _ID)
+_SET_POSITION = (
+    update(Port).where(Port.id == _ID).values(position=bindparam("new_position", type_=Int()), modified=_NOW)
+)
+
+
+def set_port_position(transaction: Transaction, port_id: uuid.UUID, position: NtmsPortPosition) -> None:
+    """Write down whether a port is out or in; nothing if that is on record."""
+    row = transaction.row(_PORT_POSITION, id=port_id)
+    if row is None or row.position == position:
+        return
+    transaction.change(_SET_POSITION, id=port_id, new_position=int(position), now=transaction.now)
+    before, after = {"position": row.position}, {"position": int(position)}
+    events.record(transaction, _WORK, Operation.NTMS_OBJ_UPDATE, Kind.NTMS_IEPORT, port_id, before=before, after=after)
 
 
 def _set_drive(transaction: Transaction, drive_id: uuid.UUID, state: NtmsDriveState, *, occupied: bool) -> None:

@@ -41,7 +41,7 @@ _READY = int(NtmsOperationalState.NTMS_READY)
 
 
 class Action(enum.StrEnum):
-    """What a step does. The first two are the robot's, the others happen in a drive."""
+    """What a step does. Some happen in a drive, the others are the robot's."""
 
     MOVE = "move"
     READ_ELEMENTS = "read elements"
@@ -51,11 +51,22 @@ class Action(enum.StrEnum):
     KEEP_LABEL = "keep label"
     IDENTIFY = "identify"
     WRITE_FREE_LABEL = "write free label"
+    OPEN_PORT = "open port"
+    CLOSE_PORT = "close port"
+    LOOK_AT_PORTS = "look at ports"
+    OPEN_DOOR = "unlock door"
+    CLOSE_DOOR = "lock door"
+    AWAIT_PERSON = "wait for a person"
 
     @property
     def work(self) -> str:
         """Who does it: robot or drive."""
-        return "robot" if self in (Action.MOVE, Action.READ_ELEMENTS) else "drive"
+        return "drive" if self in _IN_DRIVE else "robot"
+
+
+_IN_DRIVE = frozenset(
+    (Action.UNLOAD, Action.LOAD, Action.CHECK_LABEL, Action.KEEP_LABEL, Action.IDENTIFY, Action.WRITE_FREE_LABEL)
+)
 
 
 class Hindrance(enum.Enum):
@@ -134,6 +145,7 @@ _MEDIUM_COLUMNS = (
     PhysicalMedium.enabled,
     PhysicalMedium.slot_id,
     PhysicalMedium.drive_id,
+    PhysicalMedium.port_id,
     PhysicalMedium.home_slot_id,
     _ELEMENT.label("element"),
 )
@@ -590,8 +602,3 @@ class Planner:
         mount = self._mounts.get(drive.id)
         held = self._in_drive.get(drive.id)
         return (mount is not None and mount.dismountable_from is None) or (held is None and bool(drive.occupied))
-
-
-def explain_wait(transaction: Transaction, request: Any) -> tuple[Hindrance, str]:
-    """Return why a mount has not begun yet, for whoever waits for it."""
-    return Planner(transaction, request.library_id, Running()).explain(request)

@@ -38,11 +38,12 @@ from rsm.model import (
     Side,
 )
 from rsm.services import events, places, queue
+from rsm.services.attended_planning import AttendedPlanner
 from rsm.services.devices import Place
 from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_dismount
 from rsm.services.epochs import check_epoch
 from rsm.services.places import MOUNT_IN_DRIVE, WHERE, end_mount, set_media_state, set_place
-from rsm.services.planning import Planner, Running, Start
+from rsm.services.planning import Running, Start
 from rsm.statements import insert_row
 
 MOST_ATTEMPTS = 4
@@ -114,7 +115,7 @@ class Outlook:
 
 def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> Outlook:
     """Find out what a library can begin, and what became of the requests that wait for a person or a time."""
-    planner = Planner(transaction, library_id, running)
+    planner = AttendedPlanner(transaction, library_id, running)
     outlook = Outlook(planner.plan())
     begun = {start.request.id for start in outlook.starts}
     for request in planner.requests:
@@ -125,6 +126,8 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
             if transaction.row(_MOUNT_OF_REQUEST, id=request.id) is None:
                 outlook.orphans.append(request)
             continue
+        if request.operation in queue.ATTENDED:
+            continue  # what becomes of it is found out by going on with it
         medium = planner.medium(request.medium_id)
         over = request.expires is not None and request.expires <= transaction.now
         otherwise = request.details.get("otherwise")
@@ -292,7 +295,8 @@ def record_step(
 _ALL_STEPS = 2**31 - 1
 
 
-def _end_steps(transaction: Transaction, request_id: uuid.UUID, state: NtmsLmState, error_code: int = 0) -> None:
+def end_steps(transaction: Transaction, request_id: uuid.UUID, state: NtmsLmState, error_code: int = 0) -> None:
+    """Write down how the last steps of a request ended."""
     transaction.change(
         _SET_STEP, id=request_id, step=_ALL_STEPS, new_state=int(state), new_error=error_code, now=transaction.now
     )
@@ -367,7 +371,7 @@ def finish(transaction: Transaction, library_id: uuid.UUID, epoch: int, start: S
         SupersededError: another process has taken the library over.
     """
     check_epoch(transaction, library_id, epoch)
-    _end_steps(transaction, start.request.id, queue.PASSED)
+    end_steps(transaction, start.request.id, queue.PASSED)
     request = queue.read_request(transaction, start.request.id)
     if start.request.operation == queue.MOUNT:
         _finish_mount(transaction, library_id, start, request)
@@ -463,12 +467,12 @@ def fail(
         if again:
             _put_back_again(transaction, request, ErrorCode(code), text)
         else:
-            _end_steps(transaction, request.id, queue.FAILED, code)
+            end_steps(transaction, request.id, queue.FAILED, code)
             _end_group(transaction, request, queue.FAILED, ErrorCode(code), text)
     # A drive that cannot be emptied is not to be emptied again and again.
     empty = start.request.operation != queue.DISMOUNT
     for medium_id in start.media:
-        _settle_medium(transaction, library_id, medium_id, empty=empty)
+        settle_medium(transaction, library_id, medium_id, empty=empty)
 
 
 def _put_back_again(transaction: Transaction, request: Any, code: ErrorCode, text: str) -> None:
@@ -476,7 +480,7 @@ def _put_back_again(transaction: Transaction, request: Any, code: ErrorCode, tex
     if attempts < MOST_ATTEMPTS:
         put_back(transaction, request, attempts=attempts, delay=timedelta(seconds=0.2 * attempts))
     else:
-        _end_steps(transaction, request.id, queue.FAILED, int(code))
+        end_steps(transaction, request.id, queue.FAILED, int(code))
         _end_group(transaction, request, queue.FAILED, code, text)
 
 
@@ -491,7 +495,7 @@ def interrupt(transaction: Transaction, library_id: uuid.UUID, epoch: int, start
     if request is not None and request.completed is None:
         put_back(transaction, request, attempts=int(request.details.get("attempts", 0)))
     for medium_id in start.media:
-        _settle_medium(transaction, library_id, medium_id, empty=request is None or request.completed is not None)
+        settle_medium(transaction, library_id, medium_id, empty=request is None or request.completed is not None)
 
 
 def put_back(transaction: Transaction, request: Any, *, attempts: int, delay: timedelta = timedelta()) -> None:
@@ -515,9 +519,7 @@ def put_back(transaction: Transaction, request: Any, *, attempts: int, delay: ti
     queue.record_change(transaction, "put back", request.id, {"state": int(queue.QUEUED), "attempts": attempts})
 
 
-def _settle_medium(
-    transaction: Transaction, library_id: uuid.UUID, medium_id: uuid.UUID, *, empty: bool = True
-) -> None:
+def settle_medium(transaction: Transaction, library_id: uuid.UUID, medium_id: uuid.UUID, *, empty: bool = True) -> None:
     """Leave a cartridge that work went wrong with in a state that others can go on from."""
     medium = transaction.row(WHERE, id=medium_id)
     if medium is None or (medium.media_state != NtmsMediaState.NTMS_MEDIASTATE_INUSE and medium.drive_id is None):
@@ -598,5 +600,5 @@ def put_back_all(transaction: Transaction, library_id: uuid.UUID, epoch: int) ->
             make_dismountable(transaction, arrived.drive_id, "take over", deferred=True)
         put_back(transaction, request, attempts=int(request.details.get("attempts", 0)))
     for medium in transaction.rows(_LOOSE, library=library_id):
-        _settle_medium(transaction, library_id, medium.id, empty=False)
+        settle_medium(transaction, library_id, medium.id, empty=False)
     return len(begun)

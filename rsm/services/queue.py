@@ -25,7 +25,7 @@ from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
 from rsm.errors import AccessDeniedError, InvalidParameterError, InvalidStateError, ObjectNotFoundError
-from rsm.model import Computer, Id, Instant, Int, Library, LibraryRequest, OperatorRequest, PhysicalMedium, Side
+from rsm.model import Computer, Id, Instant, Int, Json, Library, LibraryRequest, OperatorRequest, PhysicalMedium, Side
 from rsm.security import Caller, is_administrator, need
 from rsm.services import access, events, operators
 from rsm.services.properties import delete_object, insert_object, number
@@ -43,6 +43,12 @@ QUEUED, INPROCESS, PASSED, FAILED, WAITING, CANCELLED, STOPPED = (
 MOUNT, DISMOUNT = NtmsLmOperation.NTMS_LM_MOUNT, NtmsLmOperation.NTMS_LM_DISMOUNT
 INVENTORY, IDENTIFY = NtmsLmOperation.NTMS_LM_INVENTORY, NtmsLmOperation.NTMS_LM_PROCESSOMID
 WRITE_FREE_LABEL = NtmsLmOperation.NTMS_LM_WRITESCRATCH
+INJECT, EJECT = NtmsLmOperation.NTMS_LM_INJECT, NtmsLmOperation.NTMS_LM_EJECT
+INJECT_CLEANER, EJECT_CLEANER = NtmsLmOperation.NTMS_LM_INJECTCLEANER, NtmsLmOperation.NTMS_LM_EJECTCLEANER
+DOOR = NtmsLmOperation.NTMS_LM_DOORACCESS
+# Attended work: a person at the library does their part of it, and takes their time.
+INJECTS, EJECTS = (INJECT, INJECT_CLEANER), (EJECT, EJECT_CLEANER)
+ATTENDED = (*INJECTS, *EJECTS, DOOR)
 INVALID = NtmsLmState.NTMS_LM_INVALID
 FAST, FULL = NtmsInventoryMethod.NTMS_INVENTORY_FAST, NtmsInventoryMethod.NTMS_INVENTORY_OMID
 LAST_ORDER = 0xFFFFFFFF
@@ -52,6 +58,11 @@ _SPOKEN = {
     INVENTORY: "inventory",
     IDENTIFY: "identify",
     WRITE_FREE_LABEL: "write free label",
+    INJECT: "inject",
+    INJECT_CLEANER: "inject of the cleaner",
+    EJECT: "eject",
+    EJECT_CLEANER: "eject of the cleaner",
+    DOOR: "door access",
 }
 
 # The states say it too: by them the index of a library's queue passes over the thousands that ended in the last days.
@@ -276,6 +287,9 @@ def withdraw_request(transaction: Transaction, request_id: uuid.UUID, *, error_c
     request = read_request(transaction, request_id)
     if request is None or request.completed is not None:
         return False
+    if request.operation in ATTENDED and has_begun(request):
+        tell_to_end(transaction, request, "cancel", "withdraw")
+        return True
     group = list_group(transaction, request)
     if any(each.state == INPROCESS for each in group):
         return False
@@ -283,6 +297,34 @@ def withdraw_request(transaction: Transaction, request_id: uuid.UUID, *, error_c
         end_request(transaction, each.id, CANCELLED, error_code=error_code, call="withdraw")
         drop_operator_requests(transaction, each.id)
     return True
+
+
+_SET_DETAILS = (
+    update(LibraryRequest)
+    .where(LibraryRequest.id == _ID)
+    .values(details=bindparam("new_details", type_=Json()), modified=bindparam("now", type_=Instant()))
+)
+
+
+def has_begun(request: Any) -> bool:
+    """Tell whether attended work has begun: it is being done, or goes on in a moment."""
+    return bool(request.state == INPROCESS or "until" in request.details or "phase" in request.details)
+
+
+def write_details(transaction: Transaction, request: Any, **news: Any) -> None:
+    """Add to what is kept with a request, or replace it; `request` is its row in this transaction."""
+    details = {**request.details, **news}
+    transaction.change(_SET_DETAILS, id=request.id, new_details=details, now=transaction.now)
+
+
+def tell_to_end(transaction: Transaction, request: Any, how: str, call: str) -> None:
+    """Have attended work ended by whoever does it: the port is shut, and what has to be settled is settled.
+
+    `how`: "stop" is done with what there is by then, "retract" is done with what is in the port, "cancel" is given up.
+    """
+    if request.details.get("end") != "cancel":
+        write_details(transaction, request, end=how)
+        record_change(transaction, call, request.id, {"end": how})
 
 
 _OPERATOR_REQUESTS = select(OperatorRequest.id).where(

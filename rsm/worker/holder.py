@@ -46,8 +46,9 @@ from rsm.services.agenda import Work
 from rsm.services.devices import Place
 from rsm.services.epochs import SupersededError, check_epoch, take_over
 from rsm.services.planning import Running, Start
+from rsm.worker.attended import performer_of
 from rsm.worker.robot import Robot
-from rsm.worker.steps import OutOfTouchError, Performer, Stopped
+from rsm.worker.steps import OutOfTouchError, Stopped
 
 if TYPE_CHECKING:
     from rsm.worker import Worker
@@ -104,6 +105,12 @@ class Holder:
         """The device."""
         assert self._backend is not None, "it was opened"
         return self._backend
+
+    @property
+    def ports_extend(self) -> bool:
+        """Whether ports are pushed out for a person, and cannot be reached by the robot meanwhile."""
+        told = _seen_identities.get(self.library_id)
+        return told is not None and told.ports_extend
 
     # Taking over
 
@@ -245,8 +252,9 @@ class Holder:
             self.worker.wake()
 
     def _perform(self, start: Start) -> None:
+        performer = performer_of(self, start)
         try:
-            Performer(self, start).perform()
+            performer.perform()
         except (SupersededError, StaleEpochError, OutOfTouchError):
             raise
         except Stopped:
@@ -255,10 +263,10 @@ class Holder:
             doing = queue.spoken(start.request.operation)
             _log.warning("library at %s: %s went wrong: %s", self._work.address, doing, error)
             again = isinstance(error, _WORTH_ANOTHER_TRY)
-            self.record(progress.fail, start, int(error.code), str(error), again=again)
+            performer.fail(int(error.code), str(error), again=again)
         except Exception:  # noqa: BLE001 - whoever waits for the request must hear of its end
             _log.exception("library at %s: request %s met a bug", self._work.address, start.request.id)
-            self.record(progress.fail, start, int(ErrorCode.ERROR_INTERNAL_ERROR), "rsm failed: see its log")
+            performer.fail(int(ErrorCode.ERROR_INTERNAL_ERROR), "rsm failed: see its log")
 
     def record(
         self,

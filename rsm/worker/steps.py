@@ -55,6 +55,7 @@ class Performer:
             OutOfTouchError: where the cartridges are by now could not be written down.
             RsmError: a step went wrong; where the cartridges are by now is written down.
         """
+        doing = self.actions()
         steps, made = self._start.steps, -1
         for number, step in enumerate(steps):
             if self._holder.stopping:
@@ -63,11 +64,20 @@ class Performer:
             if pair is not None and self._exchange(number, *pair):
                 made = number + 1
             elif number > made:
-                self._do(number, step)
+                doing[step.action](number, step)
+        self.end()
+
+    def end(self) -> None:
+        """Write down that every step is done."""
         self._holder.record(progress.finish, self._start)
 
-    def _do(self, number: int, step: Step) -> None:
-        doing = {
+    def fail(self, code: int, text: str, *, again: bool = False) -> None:
+        """Write down that a step went wrong; `again`: it may do better the next time."""
+        self._holder.record(progress.fail, self._start, code, text, again=again)
+
+    def actions(self) -> dict[Action, Callable[[int, Step], None]]:
+        """Return what does each kind of step."""
+        return {
             Action.MOVE: self._move,
             Action.READ_ELEMENTS: self._read_elements,
             Action.UNLOAD: self._unload,
@@ -77,7 +87,6 @@ class Performer:
             Action.IDENTIFY: self._identify,
             Action.WRITE_FREE_LABEL: self._write_free_label,
         }
-        doing[step.action](number, step)
 
     def _medium(self, step: Step) -> uuid.UUID:
         assert step.medium_id is not None, "a step about a cartridge names it"

@@ -28,8 +28,8 @@ COMMANDS = dict(walk(get_command(application)))
 NOUNS_AND_VERBS = {
     "pool": "create list show update delete",
     "media": "create list show update move change-type delete enable disable allocate deallocate complete decommission "
-    "swap why logical mount dismount history",
-    "library": "add scan list show inventory stop identify delete rename enable disable",
+    "swap why logical mount dismount history eject",
+    "library": "add scan list show inventory stop identify inject eject door done delete rename enable disable",
     "drive": "list show set enable disable dismount delete",
     "request": "list show wait cancel order delete",
     "type": "list show create delete add remove",

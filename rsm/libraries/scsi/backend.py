@@ -135,6 +135,7 @@ class ScsiLibrary(LibraryBackend):
             ports=len(self._ranges[ElementKind.PORT]),
             drives=drives,
             has_barcode_reader=self._has_barcodes(),
+            doors=1,  # no changer tells of its doors, and none is without
             can_exchange=changer.can_exchange(),
             ports_extend=bool(self._ranges[ElementKind.PORT]) and changer.can_extend_ports(),
             drives_need_unload=True,
@@ -501,6 +502,32 @@ class ScsiLibrary(LibraryBackend):
             raise UnknownElementError(f"element {address} of {self._changer.name} is no port")
         self._check_epoch(epoch)
         return place.address
+
+    # --- the door ---------------------------------------------------------------------------------------------------
+
+    def unlock_door(self, epoch: int) -> None:
+        """Let people open the changer.
+
+        Raises:
+            InvalidParameterError, StaleEpochError: as `move`.
+            NotSupportedError: it cannot be locked.
+            RsmError: it failed, by the table of sense data.
+        """
+        self._check_epoch(epoch)
+        self._changer.allow_removal()
+
+    def lock_door(self, epoch: int) -> None:
+        """Keep people from opening the changer.
+
+        Raises:
+            RsmError: as `unlock_door`.
+        """
+        self._check_epoch(epoch)
+        self._changer.prevent_removal()
+
+    def is_door_open(self) -> bool | None:
+        """Tell whether the changer needs a person before it takes calls, as one with an open door does."""
+        return self.check_readiness().state is ReadinessState.NOT_READY
 
     def close(self) -> None:
         """Let go of the changer; sides that are open have their own way to the drive."""

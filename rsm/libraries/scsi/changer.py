@@ -272,14 +272,22 @@ class Changer(Unit):
         try:
             self.run(cdb.open_close_port(port, close=False), timeout_seconds=MOVE_SECONDS)
         except NotSupportedError:
-            self.run(cdb.prevent_removal(False))
+            self.allow_removal()
 
     def close_port(self, port: int) -> None:
         """Pull a port in; where the device cannot, keep its ports locked (RsmError)."""
         try:
             self.run(cdb.open_close_port(port, close=True), timeout_seconds=MOVE_SECONDS)
         except NotSupportedError:
-            self.run(cdb.prevent_removal(True))
+            self.prevent_removal()
+
+    def allow_removal(self) -> None:
+        """Let people open the device (RsmError)."""
+        self.run(cdb.prevent_removal(False))
+
+    def prevent_removal(self) -> None:
+        """Keep people from opening the device (RsmError)."""
+        self.run(cdb.prevent_removal(True))
 
 
 def _agree(some: Sights, others: Sights) -> bool:
