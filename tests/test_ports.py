@@ -524,7 +524,7 @@ def test_refusals_change_nothing(
         for call, error in (
             (lambda: session.media.eject("nothing"), rsm.InvalidMediaError),
             (lambda: session.media.eject("SHELF"), rsm.LibraryOfflineError),
-            (lambda: session.libraries.inject("nothing"), rsm.InvalidLibraryError),
+            (lambda: session.libraries.inject("nothing"), rsm.InvalidParameterError),
             (lambda: session.libraries.inject("Offline"), rsm.LibraryOfflineError),
             (lambda: session.libraries.inject(bare), rsm.ResourceNotPresentError),
             (lambda: session.libraries.door("Robot"), rsm.ResourceNotPresentError),

@@ -80,6 +80,13 @@ class Work:
                 return f"identify {medium}{f' in {drive}' if drive else ''}"
             case Operation.NTMS_LM_WRITESCRATCH:
                 return f"write the free label of {medium}{f' in {drive}' if drive else ''}"
+            case Operation.NTMS_LM_INJECT:
+                return "take cartridges in"
+            case Operation.NTMS_LM_EJECT:
+                media = len(request.details.get("media", ()))
+                return f"eject {medium or f'{media} cartridges'}"
+            case Operation.NTMS_LM_DOORACCESS:
+                return "open the door"
             case _:
                 return as_text(request.operation)
 

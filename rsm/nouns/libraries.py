@@ -191,7 +191,7 @@ class Libraries(Noun):
 
         Raises:
             TypeError: an argument has the wrong Python type.
-            InvalidLibraryError: there is no such library.
+            InvalidParameterError: there is no such library.
             AccessDeniedError: no control of it.
             LibraryOfflineError: it is the offline library.
             DeviceNotAvailableError: it is disabled.

@@ -23,6 +23,7 @@ from rsm.errors import (
     LibraryOfflineError,
     MediaNotAvailableError,
     ResourceNotPresentError,
+    RsmError,
     UnableToEjectMountedMediaError,
 )
 from rsm.model import OFFLINE, Id, Library, LibraryRequest, Mount, PhysicalMedium, Side, Slot
@@ -52,12 +53,12 @@ _FREE_SLOT = select(
 )
 
 
-def find_library(transaction: Transaction, reference: Reference) -> Any:
-    """Return the row of a library (InvalidLibraryError)."""
+def find_library(transaction: Transaction, reference: Reference, error: type[RsmError] = InvalidLibraryError) -> Any:
+    """Return the row of a library, or refuse with `error`."""
     library_id = find(transaction, Kind.NTMS_LIBRARY, reference)
     row = None if library_id is None else transaction.row(_LIBRARY_ROW, library=library_id)
     if row is None:
-        raise InvalidLibraryError(f"there is no library {reference}: rsm library list shows those there are")
+        raise error(f"there is no library {reference}: rsm library list shows those there are")
     return row
 
 
@@ -91,14 +92,14 @@ def request_inject(transaction: Transaction, caller: Caller, library: Reference,
     The ports stay open for their `max_extend_seconds`; `many` opens them again after each find.
 
     Raises:
-        InvalidLibraryError: there is no such library.
+        InvalidParameterError: there is no such library.
         AccessDeniedError: the right on it is missing.
         LibraryOfflineError: it is the offline library.
         DeviceNotAvailableError: it is disabled.
         ResourceNotPresentError: it has no port.
         LibraryFullError: it has no free slot.
     """
-    row = find_library(transaction, library)
+    row = find_library(transaction, library, InvalidParameterError)
     rights = need("InjectNtmsMedia", transaction.policy.access_era).library
     access.require_library(transaction, caller, rights, Kind.NTMS_LIBRARY, row.id)
     check_library(row)

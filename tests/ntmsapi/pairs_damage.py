@@ -5,6 +5,7 @@ It also runs what needs a process, or a server, of its own.
 
 import contextlib
 import itertools
+import os
 import subprocess
 import sys
 import uuid
@@ -241,7 +242,8 @@ class StoppedServer:
 def run_script(*arguments: str, code: str | None = None) -> str:
     """Run Python in a process of its own with the tests' modules at hand, and return what it printed."""
     command = [sys.executable, *(["-c", code] if code else []), *arguments]
-    environment = {"PYTHONPATH": str(_ROOT / "tests"), "PATH": "/usr/bin:/bin"}
+    path = os.pathsep.join(filter(None, (str(_ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    environment = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin"}
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=_ROOT)
     assert child.returncode == 0, child.stderr
     return child.stdout

@@ -31,6 +31,8 @@ from rsm.constants import (
     NTMS_CREATE_NEW,
     NTMS_DISMOUNT_IMMEDIATE,
     NTMS_DRIVE,
+    NTMS_EJECT_START,
+    NTMS_INJECT_START,
     NTMS_INVENTORY_FAST,
     NTMS_LIBRARY,
     NTMS_LIBREQUEST,
@@ -44,6 +46,7 @@ from rsm.constants import (
     NTMS_PHYSICAL_MEDIA,
     NTMS_UIDEST_ADD,
     NTMS_UITYPE_INFO,
+    NULL_GUID,
     OWNER_SECURITY_INFORMATION,
     NtmsOperationalState,
 )
@@ -433,6 +436,12 @@ def _stocked_pool(w: World) -> uuid.UUID:
     return pool
 
 
+def _ejectable(w: World) -> uuid.UUID:
+    (side,) = w.online(w.pool())
+    medium: uuid.UUID = w.session.objects.get(NTMS_PARTITION, side).medium
+    return medium
+
+
 def _mountable(w: World) -> tuple[Any, ...]:
     medium = w.stock(media=1).media[0]
     return [medium.id], None, 1, int(NTMS_MOUNT_WRITE), 0, mounting.LONG_MS
@@ -442,6 +451,7 @@ OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
     "CloseNtmsSession": lambda w: (),
+    "AccessNtmsLibraryDoor": lambda w: (w.library().id, int(NTMS_INVENTORY_FAST)),
     "AllocateNtmsMedia": lambda w: (_stocked_pool(w),),
     "CancelNtmsLibraryRequest": lambda w: (w.request(),),
     "CancelNtmsOperatorRequest": lambda w: (w.asked(),),
@@ -452,8 +462,10 @@ SOUND: dict[str, Sound] = {
     "DeleteNtmsRequests": lambda w: (w.library(requests=2).requests, NTMS_LIBREQUEST),
     "DismountNtmsDrive": lambda w: (w.in_drive(in_use=False)[1],),
     "DismountNtmsMedia": lambda w: ([w.in_drive(in_use=True)[0]],),
+    "EjectNtmsMedia": lambda w: (_ejectable(w), NULL_GUID, int(NTMS_EJECT_START)),
     "GetNtmsRequestOrder": lambda w: (w.request(),),
     "IdentifyNtmsSlot": lambda w: (w.stock(media=1).slots[0].id, int(NTMS_DISMOUNT_IMMEDIATE)),
+    "InjectNtmsMedia": lambda w: (w.library().id, NULL_GUID, int(NTMS_INJECT_START)),
     "InventoryNtmsLibrary": lambda w: (w.library().id, int(NTMS_INVENTORY_FAST)),
     "MountNtmsMedia": _mountable,
     "SatisfyNtmsOperatorRequest": lambda w: (w.asked(),),

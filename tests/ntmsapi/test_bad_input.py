@@ -63,7 +63,7 @@ GUID_OF: dict[str, dict[str, Kind]] = {
     "lpMediaPool": dict.fromkeys(FUNCTIONS, Kind.NTMS_MEDIA_POOL),
     "lpPartition": dict.fromkeys(FUNCTIONS, Kind.NTMS_PARTITION),
     "lpMediaId": dict.fromkeys(
-        ("ChangeNtmsMediaType", "DeleteNtmsMedia", "MoveToNtmsMediaPool"), Kind.NTMS_PHYSICAL_MEDIA
+        ("ChangeNtmsMediaType", "DeleteNtmsMedia", "EjectNtmsMedia", "MoveToNtmsMediaPool"), Kind.NTMS_PHYSICAL_MEDIA
     )
     | dict.fromkeys(("DeallocateNtmsMedia", "SetNtmsMediaComplete", "UpdateNtmsOmidInfo"), Kind.NTMS_LOGICAL_MEDIA)
     | {"DecommissionNtmsMedia": Kind.NTMS_PARTITION},
@@ -86,6 +86,7 @@ MAY_BE_NONE = {
 # Arguments that only one call has, or that it alone takes so, beside those that the names tell.
 OF_ONE = {("AllocateNtmsMedia", "lpMediaId"), ("MountNtmsMedia", "lpDriveId")}
 HANDLES = ("hSession", "hNotification")
+OF_PORTS = ("AccessNtmsLibraryDoor", "EjectNtmsMedia", "InjectNtmsMedia")
 OF_UI = ("GetNtmsUIOptions", "SetNtmsUIOptions")
 DEFAULTED = {"dwOptions", "dwTimeout", "dwCount", "dwPriority"}
 NO_ARRAY: list[Any] = ["x", b"x", 5, 1.5, object(), {}, NULL_GUID, [None], ["text"], [5], [b"x" * 16]]
@@ -102,6 +103,10 @@ def wrong_of_one_call(w: World, function: str, name: str) -> list[Any] | None:
         return [None, *NO_ARRAY, [], (), [NULL_GUID], [uuid.uuid4()], *arrays]
     if name == "dwOptions" and function in ("AllocateNtmsMedia", "MountNtmsMedia"):
         return [None, *NO_NUMBER, 64, 0x80000000, 0xFFFFFFFF, *([2, 3, 6, 7] if function[0] == "A" else [])]
+    if name in ("lpEjectOperation", "lpInjectOperation"):
+        return [None, *NO_GUID]
+    if name == "dwAction" and function in OF_PORTS:
+        return [None, *NO_NUMBER, 4, 0x80000000, 0xFFFFFFFF]
     if name == "dwCount":
         return [*NO_NUMBER, 1000, *([] if function == "DeleteNtmsRequests" else [0])]
     if function == "DeleteNtmsRequests" and name == "lpRequestId":

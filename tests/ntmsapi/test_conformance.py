@@ -21,6 +21,7 @@ from ntmsapi import (
     pairs_notifications,
     pairs_objects,
     pairs_operators,
+    pairs_ports,
     pairs_queue,
     pairs_table,
 )
@@ -124,6 +125,7 @@ def test_modules_of_the_table_are_all_in_use() -> None:
         pairs_inventory,
         pairs_mounting,
         pairs_notifications,
+        pairs_ports,
     )
     modules = {module.__name__ for module in tables}
     assert modules <= made

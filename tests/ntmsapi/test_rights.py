@@ -33,6 +33,9 @@ from rsm.constants import (
     GROUP_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
     NTMS_DISMOUNT_IMMEDIATE,
+    NTMS_EJECT_START,
+    NTMS_INJECT_START,
+    NTMS_INVENTORY_FAST,
     NTMS_INVENTORY_STOP,
     NTMS_LIBREQUEST,
     NTMS_MOUNT_WRITE,
@@ -41,6 +44,7 @@ from rsm.constants import (
     NTMS_UIDEST_DELETE,
     NTMS_UIDEST_DELETEALL,
     NTMS_UITYPE_INFO,
+    NULL_GUID,
     OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
     ErrorCode,
@@ -166,9 +170,13 @@ def work(
         builders.add_mount(w.url, side.id, drive)
     elif function in ("MountNtmsMedia", "DismountNtmsMedia"):
         builders.put_online(w.url, medium, library)
+    elif function in ("EjectNtmsMedia", "InjectNtmsMedia", "AccessNtmsLibraryDoor"):
+        builders.put_online(w.url, medium, library)
+        w.session.objects.disable(LIBRARY, library.id)
     held = side.logical_medium
     file_system = ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)
     arguments: dict[str, tuple[Any, ...]] = {
+        "AccessNtmsLibraryDoor": (library.id, int(NTMS_INVENTORY_FAST)),
         "AllocateNtmsMedia": (side.pool, uuid.uuid4(), None, 0, 0),
         "DeallocateNtmsMedia": (held,),
         "DecommissionNtmsMedia": (side.id,),
@@ -177,6 +185,8 @@ def work(
         "DeleteNtmsRequests": ([uuid.uuid4()], NTMS_LIBREQUEST),
         "DismountNtmsDrive": (drive,),
         "DismountNtmsMedia": ([held],),
+        "EjectNtmsMedia": (medium, NULL_GUID, int(NTMS_EJECT_START)),
+        "InjectNtmsMedia": (library.id, NULL_GUID, int(NTMS_INJECT_START)),
         "GetNtmsRequestOrder": (library.requests[0],),
         "IdentifyNtmsSlot": (library.slots[0], NTMS_DISMOUNT_IMMEDIATE),
         "InventoryNtmsLibrary": (library.id, NTMS_INVENTORY_STOP),
