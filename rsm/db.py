@@ -9,9 +9,7 @@ take an advisory lock. Statements run on the driver's own cursor, compiled once 
 
 import contextlib
 import os
-import stat
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +20,9 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import PoolProxiedConnection
 
 from rsm.claims import Claims, FileClaims, ServerClaims
+from rsm.drivers import APPLICATION_ID as APPLICATION_ID
 from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Connections, Driver, Postgresql, Sqlite
+from rsm.drivers import user_version as user_version
 from rsm.errors import (
     DatabaseFailureError,
     InvalidHandleError,
@@ -32,7 +32,8 @@ from rsm.errors import (
     NotReadyError,
     RsmError,
 )
-from rsm.gate import Gate, GateTimeoutError, close_gate, open_gate
+from rsm.gate import GateTimeoutError, Turnstile
+from rsm.identity import new_id as new_id
 from rsm.statements import Compiled, compile_statement
 from rsm.transaction import Origin as Origin
 from rsm.transaction import Transaction as Transaction
@@ -43,20 +44,6 @@ REVISION = 1  # the newest revision in migrations/versions, and the one this pro
 MINIMUM_READER = 1  # the oldest program that may read what this one writes
 MINIMUM_WRITER = 1
 _FORK_WAIT_SECONDS = 30.0
-APPLICATION_ID = 0x52534D31  # "RSM1" in the header of an SQLite catalogue
-
-
-def new_id() -> uuid.UUID:
-    """Return a new time-ordered UUID (version 7): milliseconds, 12 bits of their fraction, 62 random bits."""
-    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    ordered = (milliseconds << 16) | (0x7 << 12) | (rest * 4096 // 1_000_000)
-    random = int.from_bytes(os.urandom(8), "big") >> 2
-    return uuid.UUID(int=(ordered << 64) | (0x2 << 62) | random)
-
-
-def user_version(revision: int, min_reader: int, min_writer: int) -> int:
-    """Pack what every transaction compares into the one number that SQLite keeps in the file's header."""
-    return revision * 1_000_000 + min_writer * 1_000 + min_reader
 
 
 class Database:
@@ -67,9 +54,9 @@ class Database:
         self.label = url.render_as_string(hide_password=True)
         self.dead = False
         self.users = 0
-        self._gate: Gate | None = None
         self._seen: tuple[int, int, int] | None = None
-        self._lock = threading.Lock()
+        self._loaded: tuple[str, Any] | None = None
+        self.superseded = False  # another catalogue was loaded since: only new sessions may use it
         self._process = os.getpid()
         self._calls = threading.Condition()
         self._active: dict[int, int] = {}
@@ -77,6 +64,7 @@ class Database:
         self.driver: Driver = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgresql(url)
         self.is_sqlite = self.driver.path is not None
         self.path = self.driver.path
+        self._turnstile = None if self.path is None else Turnstile(self.path, self.label, self._check_alive)
         self.errors: tuple[type[BaseException], ...] = (*self.driver.errors, sqlalchemy.exc.SQLAlchemyError)
         self._open = Connections(self.driver.errors)
         self._writers, self._readers = self.driver.engines(self._open.add, self._open.discard)
@@ -103,7 +91,7 @@ class Database:
         with self._call(), self._turn(busy_timeout_ms), self._connection(self._writers, busy_timeout_ms) as connection:
             with self._between(connection, self.driver.begin_write, self.driver.commit) as raw:
                 transaction = Transaction(self, raw, origin)
-                self._check_minimum(transaction.versions.min_writer)
+                self._check_versions(transaction.versions, transaction.versions.min_writer)
                 yield transaction
 
     @contextlib.contextmanager
@@ -120,12 +108,22 @@ class Database:
             with self._connection(self._readers, busy_timeout_ms) as connection:
                 with self._between(connection, self.driver.begin_read) as raw:
                     transaction = Transaction(self, raw, origin)
-                    self._check_minimum(transaction.versions.min_reader)
+                    self._check_versions(transaction.versions, transaction.versions.min_reader)
                     yield transaction
 
-    def _check_minimum(self, minimum: int) -> None:
+    def _check_versions(self, versions: Versions, minimum: int) -> None:
         if minimum > REVISION:
             raise NotReadyError(f"{self.label} was upgraded by a newer program: close the session and upgrade rsm")
+        self._see_load(versions)
+        if self.superseded:
+            raise NotReadyError(f"another catalogue was loaded into {self.label}: close the session and connect again")
+
+    def _see_load(self, versions: Versions) -> None:
+        """Notice when the catalogue is no longer the one that was seen first."""
+        before = self._loaded
+        if before is None or before[0] != versions.settings:
+            self._loaded = versions.settings, versions.load
+            self.superseded |= before is not None and before[1] != versions.load
 
     @contextlib.contextmanager
     def migrating(self, busy_timeout_ms: int = 30_000) -> Iterator[sqlalchemy.Connection]:
@@ -186,7 +184,9 @@ class Database:
             self._check_file()
             with self._connection(self._readers) as connection, self._between(connection, "BEGIN") as raw:
                 if not self.is_empty(raw):
-                    return Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+                    found = Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+                    self._see_load(found)
+                    return found
         # SQLite takes a file of less than a page for an empty database, and would write over it.
         if self.path is not None and 0 < self.path.stat().st_size < 512:
             raise DatabaseFailureError(f"{self.label}: file is not a database")
@@ -217,24 +217,51 @@ class Database:
             return not raw.execute(self.driver.count_tables).fetchone()[0]
 
     def copy_to(self, target: Path) -> None:
-        """Write a consistent copy of an SQLite catalogue to a new file that only its owner may read.
+        """Write a consistent copy of an SQLite catalogue to a new file that only its owner may read, or an empty one.
 
         Raises:
-            DatabaseFailureError: the file is there already, or cannot be written.
+            DatabaseFailureError: the file holds something already, or cannot be written.
         """
         try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
         with self._call(), self._connection(self._writers) as connection, self._translated():
-            raw: Any = connection.driver_connection
-            raw.execute("VACUUM INTO ?", [os.fspath(target)])
+            assert isinstance(self.driver, Sqlite), "PostgreSQL has no file to be copied"
+            self.driver.copy(connection.driver_connection, target)
+
+    def prepare(self, path: Path) -> None:
+        """Make the empty file of a catalogue that may be loaded into this one (DatabaseFailureError)."""
+        if isinstance(self.driver, Sqlite):
+            with self._call(), self._connection(self._readers) as connection, self._translated():
+                self.driver.prepare(connection.driver_connection, path)
+
+    @contextlib.contextmanager
+    def writing_alone(self, busy_timeout_ms: int = 30_000) -> Iterator[None]:
+        """Keep every other writer of an SQLite catalogue out of it for the body (DatabaseFailureError)."""
+        with self._call(), self._turn(busy_timeout_ms):
+            yield
+
+    def load_pages(self, source: "Database", busy_timeout_ms: int = 30_000) -> None:
+        """Put another SQLite catalogue in the place of this one, wholly or not at all, in the body of `writing_alone`.
+
+        Raises:
+            DatabaseFullError: there is no room.
+            DatabaseFailureError: it cannot be written, or another program keeps it locked.
+        """
+        assert isinstance(self.driver, Sqlite), "PostgreSQL has no pages to be loaded"
+        with self._call(), source._connection(source._readers) as taken, self._connection(self._writers) as given:
+            with self._translated():
+                self.driver.load(given.driver_connection, taken.driver_connection, busy_timeout_ms / 1000)
+        self._forget_connections()
+        self._watcher.wake()
 
     @contextlib.contextmanager
     def upgrading(self) -> Iterator[None]:
         """Let other programs know, for as long as the body runs, that the catalogue is being upgraded."""
-        if self.is_sqlite:
-            with self._open_gate().upgrade_mark():
+        if self._turnstile is not None:
+            with self._turnstile.gate().upgrade_mark():
                 yield
             return
         with self._translated(), self._writers.connect() as connection:
@@ -246,8 +273,8 @@ class Database:
 
     def is_being_upgraded(self) -> bool:
         """Tell whether some program is upgrading the catalogue at this moment."""
-        if self.is_sqlite:
-            return self._open_gate().upgrade_is_marked()
+        if self._turnstile is not None:
+            return self._turnstile.gate().upgrade_is_marked()
         return self._is_locked(UPGRADE_KEY)
 
     def _is_locked(self, key: int) -> bool:
@@ -257,33 +284,8 @@ class Database:
     @contextlib.contextmanager
     def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
         self._check_file()
-        if not self.is_sqlite:
+        with contextlib.nullcontext() if self._turnstile is None else self._turnstile.turn(busy_timeout_ms):
             yield
-            return
-        gate = self._open_gate()
-        with contextlib.ExitStack() as turn:
-            try:
-                turn.enter_context(gate.held(busy_timeout_ms / 1000))
-            except GateTimeoutError as error:
-                raise DatabaseFailureError(
-                    f"{self.label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
-                ) from error
-            except OSError as error:
-                raise DatabaseFailureError(f"{gate.path} cannot be locked: {error.strerror}") from error
-            except (MemoryError, RuntimeError) as error:  # no thread could be started to wait
-                raise NotEnoughMemoryError from error
-            yield
-
-    def _open_gate(self) -> Gate:
-        with self._lock:
-            self._check_alive()
-            if self._gate is None:
-                assert self.path is not None
-                try:
-                    self._gate = open_gate(f"{self.path}-gate", stat.S_IMODE(self.path.stat().st_mode))
-                except OSError as error:
-                    raise DatabaseFailureError(f"cannot open {self.path}-gate: {error.strerror}") from error
-            return self._gate
 
     @contextlib.contextmanager
     def _connection(
@@ -489,10 +491,8 @@ class Database:
         self._forget_connections()
         if not self.was_replaced():
             self._open.close_all()  # one that was out while its pool was left behind
-        with self._lock:
-            if self._gate is not None:
-                close_gate(self._gate)
-                self._gate = None
+        if self._turnstile is not None:
+            self._turnstile.close()
 
     def before_fork(self) -> None:
         """Wait, not for ever, for other threads' calls, and close idle SQLite connections: no child may inherit one.
@@ -563,7 +563,7 @@ def acquire(url: URL) -> Database:
         key = url.render_as_string(hide_password=False)
     with _databases_lock:
         database = _databases.get(key)
-        if database is None or database.was_replaced():
+        if database is None or database.superseded or database.was_replaced():
             database = _databases[key] = Database(url)
         database.users += 1
         return database

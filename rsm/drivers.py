@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import sqlite3
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from rsm.errors import (
 )
 
 MINIMUM_SQLITE = (3, 37, 0)
+APPLICATION_ID = 0x52534D31  # "RSM1" in the header of an SQLite catalogue
 _ADVISORY_KEY, UPGRADE_KEY = 0x52534D0001, 0x52534D0002
 BUSY_TIMEOUT_MS = 30_000  # what a new connection begins with
 _ALONE_BUSY_SECONDS = 1.0
@@ -43,6 +45,11 @@ _SETTINGS_ALONE = {
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 6,
 }
+
+
+def user_version(revision: int, min_reader: int, min_writer: int) -> int:
+    """Pack what every transaction compares into the one number that SQLite keeps in the file's header."""
+    return revision * 1_000_000 + min_writer * 1_000 + min_reader
 
 
 class Connections:
@@ -134,7 +141,7 @@ class Sqlite:
     commit = "COMMIT"
     versions = (
         "SELECT v.user_version, c.revision, c.min_reader, c.min_writer, c.access_era, c.creator, c.administrators,"
-        " c.operators FROM pragma_user_version AS v, catalogue AS c"
+        " c.operators, c.settings FROM pragma_user_version AS v, catalogue AS c"
     )
     count_tables = "SELECT count(*) FROM sqlite_master"
 
@@ -208,6 +215,32 @@ class Sqlite:
         """Run a statement once for each set of parameters."""
         connection.executemany(sql, parameters)
 
+    def copy(self, connection: Any, target: Path) -> None:
+        """Write one consistent state into an empty file, and put it on the disk."""
+        connection.execute("VACUUM INTO ?", [os.fspath(target)])
+        descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def prepare(self, connection: Any, path: Path) -> None:
+        """Make an empty database whose pages are as large as those here: others could not be loaded."""
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as new:
+            new.execute(f"PRAGMA page_size = {size}")
+            new.execute("VACUUM")
+
+    def load(self, connection: Any, source: Any, busy_seconds: float) -> None:
+        """Put what another connection reads in the place of everything, in one transaction of SQLite's own."""
+        until = time.monotonic() + busy_seconds
+
+        def watch(status: int, *_: int) -> None:
+            if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() >= until:
+                raise sqlite3.OperationalError("database is locked")
+
+        source.backup(connection, progress=watch, sleep=0.05)
+
     def failure(self, error: BaseException, label: str) -> RsmError:
         """Return what a driver's error means."""
         if isinstance(error, MemoryError):
@@ -233,7 +266,8 @@ class Postgresql:
     # one round trip; a transaction that wrote nothing has no number, and wakes nobody
     commit = f"SELECT pg_notify('{_CHANNEL}', '') WHERE pg_current_xact_id_if_assigned() IS NOT NULL; COMMIT"
     versions = (
-        "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators FROM catalogue"
+        "SELECT 0, revision, min_reader, min_writer, access_era, creator, administrators, operators, settings"
+        " FROM catalogue"
     )
     count_tables = (
         "SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = to_regnamespace(current_schema()::text)"

@@ -97,9 +97,16 @@ def load_rows(connection: Connection, lines: Iterable[str]) -> int:
     flush()
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(
-            "SELECT setval(pg_get_serial_sequence('event', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM event), false)"
+            "SELECT setval(s, greatest((SELECT coalesce(max(id), 0) + 1 FROM event), nextval(s)), false)"
+            " FROM pg_get_serial_sequence('event', 'id') AS s"  # never backwards: a rollback does not undo it
         )
     return count
+
+
+def delete_rows(connection: Connection) -> None:
+    """Empty every table, for other rows to be loaded in the same transaction."""
+    for table in reversed(_reflected(connection)):
+        connection.execute(sqlalchemy.delete(table))
 
 
 def _reflected(connection: Connection) -> list[sqlalchemy.Table]:

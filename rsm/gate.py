@@ -13,10 +13,14 @@ this process, and lets go by itself when nobody does.
 import contextlib
 import fcntl
 import os
+import stat
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rsm.errors import DatabaseFailureError, NotEnoughMemoryError
 
 _TURNSTILE, _GATE, _UPGRADE = 0, 1, 2
 
@@ -220,6 +224,63 @@ def close_gate(gate: Gate) -> None:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
+
+
+class Turnstile:
+    """The gate of one catalogue as its doorway passes it: opened at the first use, its trouble told as RSM's errors."""
+
+    def __init__(self, catalogue: Path, label: str, check_usable: Callable[[], None]) -> None:
+        """Know the catalogue's file, what to call it, and how to ask whether it may still be used."""
+        self._catalogue, self._label, self._check_usable = catalogue, label, check_usable
+        self._gate: Gate | None = None
+        self._lock = threading.Lock()
+
+    def gate(self) -> Gate:
+        """Return the gate, opened if need be.
+
+        Raises:
+            InvalidHandleError: the catalogue was closed.
+            DatabaseFailureError: its file cannot be opened.
+        """
+        with self._lock:
+            self._check_usable()
+            if self._gate is None:
+                path = f"{self._catalogue}-gate"
+                try:
+                    self._gate = open_gate(path, stat.S_IMODE(self._catalogue.stat().st_mode))
+                except OSError as error:
+                    raise DatabaseFailureError(f"cannot open {path}: {error.strerror}") from error
+            return self._gate
+
+    @contextlib.contextmanager
+    def turn(self, busy_timeout_ms: int) -> Iterator[None]:
+        """Hold the gate for the body.
+
+        Raises:
+            InvalidHandleError: the catalogue was closed.
+            DatabaseFailureError: others held it for longer, or it cannot be locked.
+            NotEnoughMemoryError: no thread could be started to wait.
+        """
+        gate = self.gate()
+        with contextlib.ExitStack() as turn:
+            try:
+                turn.enter_context(gate.held(busy_timeout_ms / 1000))
+            except GateTimeoutError as error:
+                raise DatabaseFailureError(
+                    f"{self._label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
+                ) from error
+            except OSError as error:
+                raise DatabaseFailureError(f"{gate.path} cannot be locked: {error.strerror}") from error
+            except (MemoryError, RuntimeError) as error:
+                raise NotEnoughMemoryError from error
+            yield
+
+    def close(self) -> None:
+        """Give the gate back."""
+        with self._lock:
+            if self._gate is not None:
+                close_gate(self._gate)
+                self._gate = None
 
 
 def _after_fork_in_child() -> None:

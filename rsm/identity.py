@@ -1,10 +1,13 @@
-"""Who this process is to others: the machine it runs on, and the machine's present run.
+"""Who is who: the machine that this process runs on, the machine's present run, and new ids.
 
 It knows nothing of catalogues.
 """
 
 import contextlib
+import os
 import socket
+import time
+import uuid
 from functools import cache
 
 
@@ -20,3 +23,11 @@ def boot() -> str:
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
     return ""
+
+
+def new_id() -> uuid.UUID:
+    """Return a new time-ordered UUID (version 7): milliseconds, 12 bits of their fraction, 62 random bits."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    ordered = (milliseconds << 16) | (0x7 << 12) | (rest * 4096 // 1_000_000)
+    random = int.from_bytes(os.urandom(8), "big") >> 2
+    return uuid.UUID(int=(ordered << 64) | (0x2 << 62) | random)

@@ -26,6 +26,35 @@ def default_path() -> Path:
     return Path(data) / "rsm" / "rsm.db"
 
 
+def export_path(url: URL) -> Path:
+    """Return where a catalogue is exported to when nobody says: in a folder `Export` beside it, or the user's data.
+
+    Each catalogue has a file of its own there: its own name on SQLite, server and database of a PostgreSQL one.
+    """
+    if url.get_backend_name() == "sqlite":
+        path = Path(os.path.realpath(url.database or ""))
+        return path.parent / "Export" / path.name
+    server = url.host or url.query.get("host") or "local"
+    name = f"{server}-{url.port or url.query.get('port') or 5432}-{url.database}"
+    return default_path().parent / "Export" / f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).lstrip('-.')}.jsonl"
+
+
+def make_export_folder(path: Path) -> None:
+    """Make the folder that an export goes to, for its owner alone, or for the group that shares the one above.
+
+    Raises:
+        DatabaseFailureError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            if path.parent.stat().st_mode & stat.S_ISGID:
+                path.chmod(0o2770)
+    except OSError as error:
+        raise DatabaseFailureError(f"cannot make {path}: {error.strerror}") from error
+
+
 def _unreadable(text: str) -> bool:
     return any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in text)
 

@@ -85,6 +85,10 @@ def open_database(url: URL, *, upgrade_for: Caller | None, creator: Caller) -> d
     database = db.acquire(url)
     try:
         versions = database.versions()
+        if database.superseded:  # another program has loaded one since this process opened it first
+            db.release(database)
+            database = db.acquire(url)
+            versions = database.versions()
         if versions is None:
             _create(database, creator, AccessEra.SERVER_2003, "group:rsm", "group:tape")
         elif versions.min_reader > db.REVISION:
@@ -239,7 +243,7 @@ def _upgrade(database: db.Database, caller: Caller) -> Path | None:
             revision = connection.exec_driver_sql("SELECT revision FROM catalogue").scalar_one()
             if revision == db.REVISION:
                 return None
-            copy = _copy_before(database, revision)
+            copy = keep_copy(database, f"{revision:04}")
             run_revisions(connection, "head")
             mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
         logger.info("upgraded %s from revision %d to %d; as it was: %s", database.label, revision, db.REVISION, copy)
@@ -259,18 +263,25 @@ def _check_control(database: db.Database, versions: db.Versions, caller: Caller)
         raise AccessDeniedError(f"{caller.user} needs control of the computer object to upgrade {database.label}")
 
 
-def _copy_before(database: db.Database, revision: int) -> Path:
+def keep_copy(database: db.Database, event: str) -> Path:
+    """Keep a catalogue as it is before an event, beside it or with the user's data, and return where.
+
+    Raises:
+        DatabaseFailureError: the copy cannot be written.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     if database.path is not None:
-        target = database.path.with_name(f"{database.path.name}-before-{revision:04}-{stamp}-{os.getpid()}")
+        target = database.path.with_name(f"{database.path.name}-before-{event}-{stamp}-{os.getpid()}")
         database.copy_to(target)
         return target
     folder = place.default_path().parent
-    target = folder / f"{database.url.database}-before-{revision:04}-{stamp}-{os.getpid()}.jsonl"
+    target = folder / f"{database.url.database}-before-{event}-{stamp}-{os.getpid()}.jsonl"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(target, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             dump.write_rows(database, file)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
         raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
     return target
@@ -338,10 +349,10 @@ def export_catalogue(url: str | None, file: IO[str]) -> int:
         return dump.write_rows(database, file)
 
 
-def import_catalogue(url: str | None, file: IO[str]) -> int:
+def import_catalogue(url: str | None, file: IO[str], *, upgrade: bool = False) -> int:
     """Load what `export_catalogue` wrote into a missing or empty database, at the revision it was written at.
 
-    Returns the number of rows. Upgrade it afterwards if it is older than this program.
+    Returns the number of rows. `upgrade` brings it to the revision of this program in the same transaction.
 
     Raises:
         InvalidParameterError: the file is no export, is cut short in a line, or is of a newer program.
@@ -357,4 +368,7 @@ def import_catalogue(url: str | None, file: IO[str]) -> int:
         run_revisions(connection, f"{head.revision:04}")
         count = dump.load_rows(connection, file)
         mark_revision(connection, head.revision, head.min_reader, head.min_writer)
+        if upgrade and head.revision < db.REVISION:
+            run_revisions(connection, "head")
+            mark_revision(connection, db.REVISION, db.MINIMUM_READER, db.MINIMUM_WRITER)
     return count

@@ -210,6 +210,8 @@ RIGHTS: dict[str, tuple[Need, Need]] = {
     "WaitForNtmsOperatorRequest": (Need(), Need()),
     "OpenNtmsNotification": (Need(computer=_U), Need()),
     "GetNtmsUIOptions": (Need(by_kind=_U), Need(by_kind=_U)),
+    "ExportNtmsDatabase": (Need(computer=_C), Need(computer=_C)),
+    "ImportNtmsDatabase": (Need(computer=_C), Need(computer=_C)),
     "SetNtmsUIOptions": (Need(by_kind=_U | _M), Need(by_kind=_U | _M)),
 }
 

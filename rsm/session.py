@@ -30,6 +30,7 @@ from rsm.errors import (
     RsmError,
 )
 from rsm.nouns.base import check_types
+from rsm.nouns.catalogue import Catalogue
 from rsm.nouns.libraries import Libraries
 from rsm.nouns.media import Media, MediaTypes
 from rsm.nouns.mounts import Mount, MountCalls, Mounts, Request
@@ -81,6 +82,8 @@ _WITHOUT_FULL = frozenset(
 )
 _WITH_NOT_CONNECTED = frozenset(
     {
+        "check_may_export",
+        "check_may_import",
         "existing",
         "hear",
         "outcome",
@@ -170,6 +173,7 @@ class Session:
         self.operators = Operators(self)
         self.notifications = Notifications(self)
         self.ui = UIOptions(self)
+        self.catalogue = Catalogue(self)
         self._database = database
         self._busy_timeout_ms = busy_timeout_ms
         self._closed = False
@@ -179,6 +183,43 @@ class Session:
         self.read(_check_open_right, caller)
         if worker:
             work.attach(database)
+
+    @property
+    def doorway(self) -> db.Database:
+        """The doorway to the catalogue, for this package alone."""
+        self._check_usable()
+        return self._database
+
+    @property
+    def origin(self) -> db.Origin:
+        """On whose behalf its calls are made."""
+        return self._origin
+
+    @property
+    def busy_timeout_ms(self) -> int:
+        """How long it waits for other writers."""
+        return self._busy_timeout_ms
+
+    def reconnect(self) -> None:
+        """Use the catalogue that this session has loaded in the place of the one it opened.
+
+        Raises:
+            RsmError: the new one cannot be opened; the session stays as unready as all others.
+        """
+        opened = schema.open_database(self._database.url, upgrade_for=None, creator=self.caller)
+        with self._lock:
+            if self._closed:
+                db.release(opened)
+                return
+            old, self._database = self._database, opened
+            claim, self._claim = self._claim, None
+        if self.worker:
+            work.attach(opened)
+            work.detach(old)
+        if claim is not None:
+            with contextlib.suppress(RsmError):
+                old.claims.drop(claim)
+        db.release(old)
 
     @property
     def database(self) -> str:

@@ -6,6 +6,7 @@ It begins and ends nothing; `rsm.db` does. Errors of the driver and stored value
 import contextlib
 import functools
 import itertools
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from rsm.drivers import Driver
 from rsm.errors import DatabaseFailureError, RsmError
 from rsm.security import AccessEra, Policy
 from rsm.statements import Compiled
+
+LOAD = "load"  # the setting of a catalogue that tells which import brought it
 
 
 class Owner(Protocol):
@@ -52,6 +55,16 @@ class Versions:
     min_reader: int
     min_writer: int
     policy: Policy
+    settings: str
+
+    @property
+    def load(self) -> Any:
+        """Which import brought it here; None for a catalogue that grew here."""
+        try:
+            settings = json.loads(self.settings)
+        except ValueError:
+            return None
+        return settings.get(LOAD) if isinstance(settings, dict) else None
 
 
 class Transaction:
@@ -219,9 +232,11 @@ def _judge_versions(
     creator: str,
     administrators: str,
     operators: str,
+    settings: str,
 ) -> Versions:
     """Return what the row about a catalogue says, which is the same for nearly every transaction."""
     if is_sqlite:
         revision, rest = max(revision, packed // 1_000_000), packed % 1_000_000
         min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
-    return Versions(revision, min_reader, min_writer, Policy(AccessEra(era), creator, administrators, operators))
+    policy = Policy(AccessEra(era), creator, administrators, operators)
+    return Versions(revision, min_reader, min_writer, policy, settings)

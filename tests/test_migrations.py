@@ -344,6 +344,23 @@ def test_a_newer_catalogue(
     assert dump(url) == before
 
 
+def test_an_older_export_is_upgraded_as_it_is_imported(
+    load: Callable[[Path], str], new_url: Callable[..., str], to_second: Callable[[], None], tmp_path: Path
+) -> None:
+    url, other, export = load(SAVED[0]), new_url(empty=True), tmp_path / "export"
+    with rsm.connect(url, caller=ADMINISTRATOR) as session:
+        session.catalogue.export_to(export)
+    before = rows(url)
+    to_second()
+    with rsm.connect(other, caller=ADMINISTRATOR) as session:
+        session.catalogue.import_from(export)
+        assert session.pools.path("\\Nightly\\Daily") == "\\Nightly\\Daily"
+    assert schema.current(other).number == 2
+    assert schema.check(other) == []
+    like = {table: before[table] for table in ("attribute", "media_pool", "physical_medium", "side", "logical_medium")}
+    assert project(rows(other), like) == project(before, like)
+
+
 # Several programs, and broken revisions
 
 UPGRADE_IN_STEPS = (

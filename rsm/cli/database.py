@@ -6,21 +6,24 @@ import contextlib
 import enum
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Annotated
 
 import typer
 
 import rsm
-from rsm import place, schema
+from rsm import exchange, place, schema
 from rsm.cli.output import Column, record_fields
-from rsm.cli.run import DryRunOption, Run, add_verb, make_noun
+from rsm.cli.run import DryRunOption, Run, YesOption, add_verb, make_noun
 
 noun = make_noun(
     "The catalogue itself. A verb takes the one that --database names, else RSM_DATABASE, else the usual place.",
     "rsm db create /srv/rsm/rsm.db --administrators group:tapeadmins",
     "rsm --database postgresql://backup/rsm db upgrade --dry-run",
     "rsm db check",
-    "rsm db export tapes.jsonl",
+    "rsm db export",
+    "rsm db import /mnt/saved/Export/rsm.db --dry-run",
+    "rsm --database postgresql://backup/rsm db import tapes.jsonl",
 )
 
 
@@ -84,23 +87,68 @@ def check_catalogue(run: Run) -> None:
         raise rsm.DatabaseFailureError(f"the catalogue is not sound, findings: {len(findings)}")
 
 
-FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="File of JSON lines.")]
+FileArgument = Annotated[
+    str | None, typer.Argument(metavar="[FILE]", help="File; left out, the catalogue's own in the folder Export.")
+]
 
 
 @add_verb(noun, "export")
-def export_catalogue(run: Run, file: FileArgument) -> None:
-    """Write the whole catalogue to a new file that either database can load."""
+def export_catalogue(run: Run, file: FileArgument = None) -> None:
+    """Write the whole catalogue, while others use it, to a new file of JSON lines that either database can load.
+
+    Without FILE it goes to the folder Export beside the catalogue (of PostgreSQL, among the user's data), over the
+    export before: a copy for backup programs, as ExportNtmsDatabase makes it.
+    """
+    if file is None:
+        with run.session() as session:
+            written = session.catalogue.export_to()
+        run.output.show_done(f"The catalogue is exported to {written}.", {"exported": written}, written)
+        return
     with _open(file, "x") as lines:
         count = schema.export_catalogue(run.settings.database, lines)
     run.output.show_done(f"{count} rows are in {file}.", {"exported": file, "rows": count}, count)
 
 
 @add_verb(noun, "import")
-def import_catalogue(run: Run, file: FileArgument) -> None:
-    """Load an exported file into a missing or empty database."""
-    with _open(file, "r") as lines:
-        count = schema.import_catalogue(run.settings.database, lines)
-    run.output.show_done(f"{count} rows are loaded.", {"imported": file, "rows": count}, count)
+def import_catalogue(
+    run: Run, file: FileArgument = None, yes: YesOption = False, dry_run: DryRunOption = False
+) -> None:
+    """Load an export, of either database, in the place of the catalogue, or into a missing or empty database.
+
+    The catalogue that was there is kept. Nothing may be mounted; whoever has it open has to open it again.
+    """
+    if file == "" or "\0" in (file or ""):
+        raise rsm.InvalidParameterError(f"{file!a} is no path of a file")
+    path = None if file is None else Path(file)
+    shown = str(place.export_path(place.parse_url(run.settings.database)) if path is None else path)
+    if _is_empty(run.settings.database):
+        _load_new(run, path, shown, dry_run)
+        return
+    run.ask(f"Put {shown} in the place of the catalogue, and keep what is there now beside it?", yes or dry_run)
+    with run.session() as session:
+        if dry_run:
+            count = session.catalogue.check_import(path)
+            run.output.show_rehearsal(f"put the {count} rows of {shown} in the place of {session.database}")
+            return
+        kept = session.catalogue.import_from(path)
+    document = {"imported": shown, "kept": kept}
+    run.output.show_done(f"The catalogue is that of {shown} now. What was there before: {kept}", document, kept)
+
+
+def _is_empty(database: str | None) -> bool:
+    url = place.parse_url(database)
+    if url.get_backend_name() == "sqlite" and not os.path.exists(url.database or ""):
+        return True
+    return schema.current(database).number == 0
+
+
+def _load_new(run: Run, path: Path | None, shown: str, dry_run: bool) -> None:
+    if dry_run:
+        count = exchange.check_new(run.settings.database, path)
+        run.output.show_rehearsal(f"load the {count} rows of {shown}")
+        return
+    count = exchange.load_new(run.settings.database, path)
+    run.output.show_done(f"{count} rows are loaded.", {"imported": shown, "rows": count}, count)
 
 
 @contextlib.contextmanager

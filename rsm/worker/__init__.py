@@ -107,8 +107,8 @@ class Worker:
                 seconds = self._look()
                 rest, idle = 0.0, 1 if self._is_busy else min(idle + 1, _MOST_IDLE_LOOKS)
             except Exception as error:  # noqa: BLE001 - without this thread nothing would move, and nobody be told
-                if self._database.dead:
-                    break
+                if self._database.dead or self._database.superseded:
+                    break  # what it holds is another's to work from now on
                 rest = min(_LONGEST_REST_SECONDS, 2 * rest or 0.5)
                 bug = not isinstance(error, RsmError)
                 _log.warning("the worker could not go on, again in %.1f s: %s", rest, error, exc_info=bug)

@@ -421,18 +421,42 @@ def test_db_export_and_import_carry_a_catalogue_over(rsm_command: Command, tmp_p
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert rsm_command("--database", str(two), "db", "import", str(file)).status == 0
     assert "\\Kept" in rsm_command("--database", str(two), "--plain", "pool", "list").out
-    again = rsm_command("--database", str(two), "db", "import", str(file))
-    assert (again.status, again.err.split()[0]) == (1, "ERROR_ALREADY_EXISTS")
 
 
-@pytest.mark.parametrize("verb", ["export", "import"])
-def test_db_export_and_import_refuse_a_file_they_cannot_use(rsm_command: Command, tmp_path: Path, verb: str) -> None:
+def test_db_import_replaces_a_catalogue_and_keeps_it(rsm_command: Command, catalogue: Path, tmp_path: Path) -> None:
+    assert rsm_command("pool", "create", "\\Before").status == 0
+    exported = rsm_command("--json", "db", "export").document["exported"]
+    assert exported == str(catalogue.parent / "Export" / catalogue.name)
+    assert rsm_command("pool", "create", "\\After").status == 0
+    unasked = rsm_command("db", "import")
+    assert (unasked.status, unasked.out) == (2, "")
+    assert "--yes" in unasked.err
+    rehearsed = rsm_command("db", "import", "--dry-run")
+    assert rehearsed.status == 0
+    assert f"rows of {exported} in the place of" in rehearsed.out
+    assert "\\After" in rsm_command("--plain", "pool", "list").out
+    kept = rsm_command("--json", "db", "import", "--yes").document["kept"]
+    assert "\\After" not in rsm_command("--plain", "pool", "list").out
+    assert rsm_command("db", "import", kept, "--yes").status == 0
+    assert "\\After" in rsm_command("--plain", "pool", "list").out
+    new = str(tmp_path / "new.db")  # a copy of the database itself can be loaded into a missing one
+    assert rsm_command("--database", new, "db", "import", kept, "--dry-run").out.startswith("Would load the ")
+    assert not Path(new).exists()
+    assert rsm_command("--database", new, "db", "import", kept).status == 0
+    assert "\\After" in rsm_command("--database", new, "--plain", "pool", "list").out
+
+
+@pytest.mark.parametrize("words", [("export",), ("import", "--yes"), ("import", "--dry-run")], ids=" ".join)
+def test_db_export_and_import_refuse_a_file_they_cannot_use(
+    rsm_command: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     database, there = str(tmp_path / "one.db"), tmp_path / "there"
     there.mkdir()
     assert rsm_command("--database", database, "db", "create").status == 0
-    for file in (there, tmp_path / "no" / "such", "a\0b"):
-        answer = rsm_command("--database", database, "db", verb, str(file))
-        assert (answer.status, answer.err.split()[0]) == (1, "ERROR_INVALID_PARAMETER"), answer
+    unusable = "ERROR_INVALID_PARAMETER" if words == ("export",) else "ERROR_DATABASE_FAILURE"
+    for file, error in ((there, unusable), (tmp_path / "no" / "such", unusable), ("a\0b", "ERROR_INVALID_PARAMETER")):
+        answer = rsm_command("--database", database, "db", *words, str(file))
+        assert (answer.status, answer.err.split()[0]) == (1, error), answer
 
 
 def test_db_export_that_fails_leaves_no_file(rsm_command: Command, tmp_path: Path) -> None:

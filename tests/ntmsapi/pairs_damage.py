@@ -115,6 +115,14 @@ class Breakable:
             while not all(grows(end, keep=False) for end in ends):  # at both ends: it is the table that is full
                 grows(ends[next(added) % 2], keep=True)
 
+    def outgrow(self, pool: uuid.UUID) -> None:
+        """Make the catalogue smaller than the export that lies ready to be imported; only this session outlives it."""
+        small = self.session.catalogue.export_to(f"{place.export_path(place.parse_url(self.url))}.small")
+        for name in "abc":
+            self.session.objects.set_attribute(NTMS_MEDIA_POOL, pool, name, bytes(65_000))
+        self.session.catalogue.export_to()
+        self.session.catalogue.import_from(small)
+
     @contextlib.contextmanager
     def full(self, on: str = "event") -> Iterator[None]:
         """Leave the database no room: a limit of pages on SQLite, the server's own error 53100 on PostgreSQL."""
@@ -242,7 +250,7 @@ class StoppedServer:
 def run_script(*arguments: str, code: str | None = None) -> str:
     """Run Python in a process of its own with the tests' modules at hand, and return what it printed."""
     command = [sys.executable, *(["-c", code] if code else []), *arguments]
-    path = os.pathsep.join(filter(None, (str(_ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(_ROOT / "tests"), str(_ROOT), os.environ.get("PYTHONPATH"))))
     environment = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin"}
     child = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=_ROOT)
     assert child.returncode == 0, child.stderr

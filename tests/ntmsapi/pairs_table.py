@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ntmsapi.pairs_damage import first
-from ntmsapi.pairs_world import ALICE, FUNCTIONS, SOUND, WAITING, World, sound_call
+from ntmsapi.pairs_world import ALICE, FUNCTIONS, REPLACING, SOUND, WAITING, World, sound_call
 
 from rsm import ntmsapi
 from rsm.constants import NTMS_INVENTORY_FAST, NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_OPREQ_MESSAGE, ErrorCode
@@ -127,6 +127,7 @@ MOST_FILLINGS = 500
 # The last table that each call reads or writes; without it the call fails in the middle, not at its beginning.
 LAST_TABLE = {
     "EnumerateNtmsObject": "library",
+    "ExportNtmsDatabase": "access_control_entry",
     "GetNtmsMediaPoolName": "media_pool",
     "GetNtmsObjectAttribute": "attribute",
     "GetNtmsObjectInformation": "media_pool",
@@ -163,7 +164,10 @@ def damaged(w: World, function: str) -> list[Attempt]:
 
 def no_room(w: World, function: str) -> Attempt:
     call = sound_call(w, function)
-    if w.is_sqlite:
+    if w.is_sqlite and function in REPLACING:
+        w.outgrow(w.pool())
+        w.reopen()
+    elif w.is_sqlite:
         w.fill_up()
         for _ in range(MOST_FILLINGS):  # free pages, or pages that are not full yet, are used up by the call itself
             if function in WAITING or w.takes_room(call):
@@ -198,10 +202,10 @@ for _name, _function in FUNCTIONS.items():
     _rows = {(row["code"], row["when"]) for row in _function["returns"]}
     for _code, _when in IN_GENERAL.items():
         if (_code, _when) in _rows:
-            enter_each(_name, _code, _when, GENERAL[_code])
+            enter_each(_name, _code, _when, GENERAL[_code], fresh=_name in REPLACING)
     _when = SUCCESSES.get(_name, "the call did what was asked")
     if ("ERROR_SUCCESS", _when) in _rows:
-        enter_each(_name, "ERROR_SUCCESS", _when, success)
+        enter_each(_name, "ERROR_SUCCESS", _when, success, fresh=_name in REPLACING)
 for _name in (
     "GetNtmsObjectAttribute",
     "SetNtmsObjectAttribute",

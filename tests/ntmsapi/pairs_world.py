@@ -25,7 +25,7 @@ from conftest import ADMINISTRATOR, Postgresql
 from ntmsapi.pairs_damage import PATIENCE_SECONDS, Breakable, StoppedServer, everything, first, run_script
 
 import rsm
-from rsm import db, model, ntmsapi, worker
+from rsm import db, model, ntmsapi, place, worker
 from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     NTMS_CREATE_NEW,
@@ -67,6 +67,7 @@ WRITERS = frozenset(FUNCTIONS) - {
     "OpenNtmsSession",
     "CloseNtmsSession",
     "EnumerateNtmsObject",
+    "ExportNtmsDatabase",
     "GetNtmsMediaPoolName",
     "GetNtmsObjectAttribute",
     "GetNtmsObjectInformation",
@@ -124,6 +125,15 @@ class World(Breakable):
         for handle in self._handles.values():
             ntmsapi.CloseNtmsSession(handle)
         self.session.close()
+
+    def reopen(self) -> None:
+        """Connect again, as everybody has to once another catalogue was loaded."""
+        for handle in self._handles.values():
+            ntmsapi.CloseNtmsSession(handle)
+        self._handles.clear()
+        self.session.close()
+        self.session = rsm.connect(self.url, application="tests", caller=ADMINISTRATOR)
+        self.h = self.handle()
 
     # What a case needs
 
@@ -447,6 +457,11 @@ def _mountable(w: World) -> tuple[Any, ...]:
     return [medium.id], None, 1, int(NTMS_MOUNT_WRITE), 0, mounting.LONG_MS
 
 
+def _exported(w: World) -> tuple[Any, ...]:
+    assert ntmsapi.ExportNtmsDatabase(w.h) == 0
+    return ()
+
+
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
@@ -480,6 +495,8 @@ SOUND: dict[str, Sound] = {
     "CloseNtmsNotification": lambda w: (),
     "GetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO)),
     "SetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO), int(NTMS_UIDEST_ADD), w.name("desk")),
+    "ExportNtmsDatabase": lambda w: (),
+    "ImportNtmsDatabase": _exported,
     "AddNtmsMediaType": lambda w: (w.session.types.create(w.name("Type")).id, w.robot.id),
     "DeleteNtmsMediaType": lambda w: (_added_type(w), w.robot.id),
     "ChangeNtmsMediaType": lambda w: (w.medium(), w.pool(w.lto7)),
@@ -505,6 +522,7 @@ SOUND: dict[str, Sound] = {
     ),
 }
 WAITING = ("IdentifyNtmsSlot", "MountNtmsMedia")  # what they queue they wait for, so a worker has to be there
+REPLACING = ("ImportNtmsDatabase",)  # other sessions are dead after it, and it bears nothing that is mounted
 OF_NOTIFICATIONS = ("WaitForNtmsNotification", "CloseNtmsNotification")  # their handle is no session's
 WITH_HANDLE = [name for name in SOUND if name not in ("OpenNtmsSession", *OF_NOTIFICATIONS)]
 
@@ -513,12 +531,22 @@ def sound_call(w: World, name: str) -> Callable[[], Any]:
     """Return the call with the arguments that make it do what it is for."""
     if name == "OpenNtmsSession":
         return partial(_open_and_close, *SOUND[name](w))
+    if name in REPLACING:
+        return partial(_import_and_reopen, w, *SOUND[name](w))
     handle = w.new_handle() if name == "CloseNtmsSession" else w.h
     if name in OF_NOTIFICATIONS:
         handle = w.new_notification()
         w.pool()
     call = partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
     return partial(w.at_work, call) if name in WAITING else call
+
+
+def _import_and_reopen(w: World, *arguments: Any) -> Any:
+    code = ntmsapi.ImportNtmsDatabase(w.h, *arguments)
+    if code == 0:
+        assert w.information(Kind.NTMS_COMPUTER, w.computer).dwType == Kind.NTMS_COMPUTER
+        w.reopen()
+    return code
 
 
 def _open_and_close(*arguments: Any) -> Any:
@@ -540,9 +568,12 @@ class Worlds:
         self._stopped: StoppedServer | None = None
 
     def __enter__(self) -> "Worlds":
+        self._default_path = place.default_path
+        place.default_path = lambda: self.folder / "data" / "rsm.db"
         return self
 
     def __exit__(self, *_: object) -> None:
+        place.default_path = self._default_path
         for world in (*self._shared.values(), *self._fresh):
             world.close()
         if self._stopped is not None:

@@ -27,7 +27,7 @@ from ntmsapi.pairs_world import (
     first,
 )
 
-from rsm import ntmsapi
+from rsm import exchange, ntmsapi
 from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
@@ -166,13 +166,16 @@ def work(
     """Return the arguments of the calls about allocating, library work and operators, on an allocated cartridge."""
     side = w.session.media.sides(medium)[0]
     drive = library.drives[0]
-    if function in ("DeallocateNtmsMedia", "SetNtmsMediaComplete"):
+    if function in ("DeallocateNtmsMedia", "SetNtmsMediaComplete", "ImportNtmsDatabase"):
         builders.add_mount(w.url, side.id, drive)
     elif function in ("MountNtmsMedia", "DismountNtmsMedia"):
         builders.put_online(w.url, medium, library)
     elif function in ("EjectNtmsMedia", "InjectNtmsMedia", "AccessNtmsLibraryDoor"):
         builders.put_online(w.url, medium, library)
         w.session.objects.disable(LIBRARY, library.id)
+    elif function == "ExportNtmsDatabase":
+        path = Path(w.session.catalogue.export_to())
+        w.undo.enter_context(exchange.written(path, 0o600))
     held = side.logical_medium
     file_system = ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)
     arguments: dict[str, tuple[Any, ...]] = {
@@ -187,7 +190,9 @@ def work(
         "DismountNtmsMedia": ([held],),
         "EjectNtmsMedia": (medium, NULL_GUID, int(NTMS_EJECT_START)),
         "InjectNtmsMedia": (library.id, NULL_GUID, int(NTMS_INJECT_START)),
+        "ExportNtmsDatabase": (),
         "GetNtmsRequestOrder": (library.requests[0],),
+        "ImportNtmsDatabase": (),
         "IdentifyNtmsSlot": (library.slots[0], NTMS_DISMOUNT_IMMEDIATE),
         "InventoryNtmsLibrary": (library.id, NTMS_INVENTORY_STOP),
         "MountNtmsMedia": ([held], None, None, int(NTMS_MOUNT_WRITE), 0, 0),
