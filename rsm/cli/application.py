@@ -18,6 +18,7 @@ import rsm
 from rsm.cli import (
     acl,
     attended,
+    classic,
     database,
     demo,
     drive,
@@ -41,7 +42,8 @@ DONE, REFUSED, WRONG_USAGE, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 _CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
 
 application = typer.Typer(
-    help="Keep removable media, the pools they are in and the libraries they live in.",
+    help="Keep removable media, the pools they are in and the libraries they live in. For old batch files there are the"
+    " verbs of rsm.exe: rsm help.",
     epilog=example_text(
         r"rsm pool create '\Nightly\Daily' --parents --type LTO-8 --from-free",
         r"rsm --json media list --pool '\Nightly\Daily'",
@@ -98,7 +100,7 @@ def run_command(argv: Sequence[str]) -> int:
     prepare_streams()
     settings = Settings()
     try:
-        status = _run_guarded(argv, settings)
+        status = classic.run_classic(argv) if classic.is_classic(argv) else _run_guarded(argv, settings)
         flush_output()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED

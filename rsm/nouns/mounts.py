@@ -121,6 +121,16 @@ class Mount:
         if failures:
             raise failures[0]
 
+    def keep(self) -> None:
+        """Leave the side in its drive when the session ends, for whoever uses it, until `session.mounts.dismount`.
+
+        Raises:
+            InvalidStateError: it is not mounted any more.
+        """
+        if self._ended or not self._session.write(mounts.keep_mount, self.id):
+            raise InvalidStateError(f"cartridge {self._row.name} is not mounted any more: mount it again")
+        self._ended = True
+
     def __enter__(self) -> "Mount":
         self._check_mounted()
         return self

@@ -479,6 +479,14 @@ def release_mount(transaction: Transaction, request_id: uuid.UUID, call: str, *,
     return True
 
 
+_KEEP = update(Mount).where(Mount.request_id == _ID, Mount.dismountable_from.is_(None)).values(session_id=None)
+
+
+def keep_mount(transaction: Transaction, request_id: uuid.UUID) -> bool:
+    """Let what a request has mounted outlive its session, until it is given back; False if it is mounted no more."""
+    return bool(transaction.change(_KEEP, id=request_id))
+
+
 # Giving back
 
 _DRIVE_OF_SIDE = (
