@@ -40,7 +40,7 @@ noun = make_noun(
     "rsm request show 0190f3c6-5c1e-7a52-9d0e-3b6f2a81c7d4",
     "rsm request order 0190f3c6-5c1e-7a52-9d0e-3b6f2a81c7d4 1",
     "rsm request cancel 0190f3c6-5c1e-7a52-9d0e-3b6f2a81c7d4",
-    "rsm request delete --ended --yes",
+    "rsm request purge --yes",
 )
 
 RequestArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
@@ -264,15 +264,24 @@ def delete_requests(
     ids = requests or []
     if ended == bool(ids):
         raise typer.BadParameter("give ids of requests, or --ended")
-    run.ask(
-        "Forget all library requests that have ended?" if ended else f"Forget {len(ids)} library requests?",
-        yes or dry_run,
-    )
+    _forget(run, ids, yes, dry_run)
+
+
+@add_verb(noun, "purge")
+def purge_requests(run: Run, yes: YesOption = False, dry_run: DryRunOption = False) -> None:
+    """Forget all requests that have ended, without waiting for the time that the computer keeps them."""
+    _forget(run, [], yes, dry_run)
+
+
+def _forget(run: Run, ids: list[str], yes: bool, dry_run: bool) -> None:
+    """Forget requests, all that have ended if none is named."""
+    what = f"{len(ids)} library requests" if ids else "all library requests that have ended"
+    run.ask(f"Forget {what}?", yes or dry_run)
     with run.session() as session, rehearse_if(dry_run, session):
-        if ended:
-            deleted = session.requests.delete_ended()
-        else:
+        if ids:
             deleted = session.requests.delete(*(read_reference(each) for each in ids))
+        else:
+            deleted = session.requests.delete_ended()
     if dry_run:
         run.output.show_rehearsal(f"delete {deleted} library requests")
     else:

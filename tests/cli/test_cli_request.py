@@ -178,9 +178,12 @@ def test_forgetting_what_has_ended(waiting: tuple[Any, list[str]]) -> None:
     assert "give --yes" in robot.command("request", "delete", "--ended").err
     deletion = ("--json", "request", "delete")
     assert robot.command(*deletion, first, ended[0], "--yes").document == {"deleted": 1}
-    would = robot.command(*deletion, "--ended", "--dry-run").document["would"]
-    assert would == f"delete {len(ended) - 1} library requests"
+    for words in ((*deletion, "--ended"), ("--json", "request", "purge")):
+        would = robot.command(*words, "--dry-run").document["would"]
+        assert would == f"delete {len(ended) - 1} library requests"
+    assert "give --yes" in robot.command("request", "purge").err
     assert robot.command(*deletion, "--ended", "--yes").document == {"deleted": len(ended) - 1}
+    assert robot.command("--json", "request", "purge", "--yes").document == {"deleted": 0}
     assert len(robot.command("--json", "request", "list", "--all").document) == 3
 
 

@@ -31,7 +31,7 @@ NOUNS_AND_VERBS = {
     "swap why logical mount dismount history eject",
     "library": "add scan list show inventory stop identify inject eject door done delete rename enable disable",
     "drive": "list show set enable disable dismount delete",
-    "request": "list show wait cancel order delete",
+    "request": "list show wait cancel order delete purge",
     "type": "list show create delete add remove",
     "operator": "list show submit wait satisfy refuse delete",
     "acl": "show grant deny revoke owner",
