@@ -110,8 +110,8 @@ def _follow(session: rsm.Session, log: Log, teller: Teller, is_over: Callable[[]
         try:
             over = is_over()
             teller.tell_news()
-        except rsm.InvalidHandleError:
-            raise  # the catalogue was replaced: whoever keeps this process running starts it again
+        except (rsm.InvalidHandleError, rsm.NotReadyError):
+            raise  # the catalogue is another one now: whoever keeps this process running starts it again
         except rsm.RsmError as error:
             log.tell("warning", None, f"the catalogue cannot be read, again in {_REST_SECONDS:.0f} s: {error}")
             over, pause = False, _REST_SECONDS

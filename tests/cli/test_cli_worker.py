@@ -93,6 +93,21 @@ def test_it_stays_until_a_signal(robot: Any, number: signal.Signals) -> None:
         assert program.status() == 0
 
 
+def test_it_ends_when_another_catalogue_is_imported(robot: Any) -> None:
+    """Then nothing keeps others from working the library, and a worker that is started again goes on."""
+    assert robot.command("db", "export").status == 0
+    with Program(RUN, "worker") as program:
+        program.hear_until("is reached")
+        queue_inventory(robot)
+        program.hear_until("passed: identify B00001")
+        assert robot.command("db", "import", "--yes").status == 0
+        assert "ERROR_NOT_READY" in program.rest()
+        assert program.status() == 1
+    told = robot.command("worker", "--once").err
+    assert "passed: identify B00001" in told
+    assert robot.command("db", "check").status == 0
+
+
 def test_the_step_in_hand_is_finished_and_the_rest_stays_queued(robot: Any) -> None:
     with (
         robot.connect() as session,
