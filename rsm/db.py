@@ -38,6 +38,8 @@ from rsm.statements import Compiled, compile_statement
 from rsm.transaction import Origin as Origin
 from rsm.transaction import Transaction as Transaction
 from rsm.transaction import Versions as Versions
+from rsm.transaction import is_over_time as is_over_time
+from rsm.transaction import is_retryable as is_retryable
 from rsm.waking import Changes, Watcher
 
 REVISION = 1  # the newest revision in migrations/versions, and the one this program writes
@@ -525,16 +527,6 @@ class Database:
         for part in (self._watcher, self._changes, self._claims):
             part.forget()
         self._leave_connections()  # closing one could checkpoint or hang up for the parent
-
-
-def is_retryable(error: RsmError) -> bool:
-    """Tell whether the same call may succeed if made again at once: a serialization failure or a deadlock."""
-    return getattr(error.__cause__, "sqlstate", None) in ("40001", "40P01")
-
-
-def is_over_time(error: DatabaseFailureError) -> bool:
-    """Tell whether a call waited for other writers until its session's time for that was over; nothing changed."""
-    return isinstance(error.__cause__, GateTimeoutError) or getattr(error.__cause__, "sqlstate", None) == "55P03"
 
 
 # The catalogues this process has open

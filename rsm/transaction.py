@@ -17,6 +17,7 @@ import sqlalchemy
 
 from rsm.drivers import Driver
 from rsm.errors import DatabaseFailureError, RsmError
+from rsm.gate import GateTimeoutError
 from rsm.security import AccessEra, Policy
 from rsm.statements import Compiled
 
@@ -240,3 +241,13 @@ def _judge_versions(
         min_reader, min_writer = max(min_reader, rest % 1_000), max(min_writer, rest // 1_000)
     policy = Policy(AccessEra(era), creator, administrators, operators)
     return Versions(revision, min_reader, min_writer, policy, settings)
+
+
+def is_retryable(error: RsmError) -> bool:
+    """Tell whether the same call may succeed if made again at once: a serialization failure or a deadlock."""
+    return getattr(error.__cause__, "sqlstate", None) in ("40001", "40P01")
+
+
+def is_over_time(error: DatabaseFailureError) -> bool:
+    """Tell whether a call waited for other writers until its session's time for that was over; nothing changed."""
+    return isinstance(error.__cause__, GateTimeoutError) or getattr(error.__cause__, "sqlstate", None) == "55P03"

@@ -57,6 +57,31 @@ class Breakable:
     is_sqlite: bool
     session: rsm.Session
     h: Any
+    _handles: dict[rsm.Caller, Any]
+
+    def reopen(self) -> None:
+        """Connect again, as everybody has to once another catalogue was loaded."""
+        for handle in self._handles.values():
+            ntmsapi.CloseNtmsSession(handle)
+        self._handles.clear()
+        self.session.close()
+        self.session = rsm.connect(self.url, application="tests", caller=ADMINISTRATOR)
+        code, self.h = ntmsapi.OpenNtmsSession(self.url, "tests", caller=ADMINISTRATOR)
+        assert code == 0
+        self._handles[ADMINISTRATOR] = self.h
+
+    def export(self) -> tuple[Any, ...]:
+        """Leave in the usual place what ImportNtmsDatabase takes, which has no arguments."""
+        assert ntmsapi.ExportNtmsDatabase(self.h) == 0
+        return ()
+
+    def import_and_reopen(self, *arguments: Any) -> Any:
+        """Import what was exported, see that the handle goes on, and connect again in place of all others."""
+        code = ntmsapi.ImportNtmsDatabase(self.h, *arguments)
+        if code == 0:
+            assert first(ntmsapi.EnumerateNtmsObject(self.h, None, NTMS_MEDIA_POOL)) == 0
+            self.reopen()
+        return code
 
     @contextlib.contextmanager
     def without_table(self, table: str) -> Iterator[None]:

@@ -126,15 +126,6 @@ class World(Breakable):
             ntmsapi.CloseNtmsSession(handle)
         self.session.close()
 
-    def reopen(self) -> None:
-        """Connect again, as everybody has to once another catalogue was loaded."""
-        for handle in self._handles.values():
-            ntmsapi.CloseNtmsSession(handle)
-        self._handles.clear()
-        self.session.close()
-        self.session = rsm.connect(self.url, application="tests", caller=ADMINISTRATOR)
-        self.h = self.handle()
-
     # What a case needs
 
     def name(self, stem: str = "x") -> str:
@@ -457,11 +448,6 @@ def _mountable(w: World) -> tuple[Any, ...]:
     return [medium.id], None, 1, int(NTMS_MOUNT_WRITE), 0, mounting.LONG_MS
 
 
-def _exported(w: World) -> tuple[Any, ...]:
-    assert ntmsapi.ExportNtmsDatabase(w.h) == 0
-    return ()
-
-
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
@@ -496,7 +482,7 @@ SOUND: dict[str, Sound] = {
     "GetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO)),
     "SetNtmsUIOptions": lambda w: (w.computer, int(NTMS_UITYPE_INFO), int(NTMS_UIDEST_ADD), w.name("desk")),
     "ExportNtmsDatabase": lambda w: (),
-    "ImportNtmsDatabase": _exported,
+    "ImportNtmsDatabase": lambda w: w.export(),
     "AddNtmsMediaType": lambda w: (w.session.types.create(w.name("Type")).id, w.robot.id),
     "DeleteNtmsMediaType": lambda w: (_added_type(w), w.robot.id),
     "ChangeNtmsMediaType": lambda w: (w.medium(), w.pool(w.lto7)),
@@ -532,21 +518,13 @@ def sound_call(w: World, name: str) -> Callable[[], Any]:
     if name == "OpenNtmsSession":
         return partial(_open_and_close, *SOUND[name](w))
     if name in REPLACING:
-        return partial(_import_and_reopen, w, *SOUND[name](w))
+        return partial(w.import_and_reopen, *SOUND[name](w))
     handle = w.new_handle() if name == "CloseNtmsSession" else w.h
     if name in OF_NOTIFICATIONS:
         handle = w.new_notification()
         w.pool()
     call = partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
     return partial(w.at_work, call) if name in WAITING else call
-
-
-def _import_and_reopen(w: World, *arguments: Any) -> Any:
-    code = ntmsapi.ImportNtmsDatabase(w.h, *arguments)
-    if code == 0:
-        assert w.information(Kind.NTMS_COMPUTER, w.computer).dwType == Kind.NTMS_COMPUTER
-        w.reopen()
-    return code
 
 
 def _open_and_close(*arguments: Any) -> Any:
