@@ -12,7 +12,7 @@ from typing import IO, Annotated
 import typer
 
 import rsm
-from rsm import exchange, place, schema
+from rsm import place, schema, transfer
 from rsm.cli.output import Column, record_fields
 from rsm.cli.run import DryRunOption, Run, YesOption, add_verb, make_noun
 
@@ -144,10 +144,10 @@ def _is_empty(database: str | None) -> bool:
 
 def _load_new(run: Run, path: Path | None, shown: str, dry_run: bool) -> None:
     if dry_run:
-        count = exchange.check_new(run.settings.database, path)
+        count = transfer.check_new(run.settings.database, path)
         run.output.show_rehearsal(f"load the {count} rows of {shown}")
         return
-    count = exchange.load_new(run.settings.database, path)
+    count = transfer.load_new(run.settings.database, path)
     run.output.show_done(f"{count} rows are loaded.", {"imported": shown, "rows": count}, count)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from rsm import exchange
+from rsm import transfer
 from rsm.db import Database, Origin
 from rsm.errors import DatabaseFailureError, DatabaseFullError, InvalidParameterError
 from rsm.nouns.base import Noun, Runner
@@ -59,7 +59,7 @@ class Catalogue(Noun):
         wanted = _path(path)
         self.session.check_may_wait()
         self.session.read(catalogue.check_may_export, self.caller)
-        return os.fspath(_without_full(lambda: exchange.export_to(self.session.doorway, wanted)))
+        return os.fspath(_without_full(lambda: transfer.export_to(self.session.doorway, wanted)))
 
     def import_from(self, path: PathLike | None = None) -> str:
         """Put an exported catalogue in the place of this one, and return where the old one is kept.
@@ -83,7 +83,7 @@ class Catalogue(Noun):
         session.check_may_wait()
         session.read(catalogue.check_may_import, self.caller)
         kept = _without_full(
-            lambda: exchange.import_from(session.doorway, wanted, self.caller, session.origin, session.busy_timeout_ms)
+            lambda: transfer.import_from(session.doorway, wanted, self.caller, session.origin, session.busy_timeout_ms)
         )
         session.reconnect()
         return os.fspath(kept)
@@ -97,7 +97,7 @@ class Catalogue(Noun):
         wanted = _path(path)
         self.session.check_may_wait()
         self.session.read(catalogue.check_may_import, self.caller)
-        return _without_full(lambda: exchange.check_file(self.session.doorway, wanted))
+        return _without_full(lambda: transfer.check_file(self.session.doorway, wanted))
 
 
 def _path(value: PathLike | None) -> Path | None:

@@ -1,6 +1,6 @@
 """The catalogue as a whole: who may export and import it, when another may take its place, and what that one needs.
 
-It opens no file and loads nothing; `rsm.exchange` does.
+It opens no file and loads nothing; `rsm.transfer` does.
 """
 
 import uuid

@@ -6,7 +6,7 @@ from pathlib import Path
 from ntmsapi.pairs_table import ERAS, Attempt, Made, bad_handle, calls, damaged, denied, enter_each, pair, sound_call
 from ntmsapi.pairs_world import ALICE, World
 
-from rsm import exchange, ntmsapi, place
+from rsm import ntmsapi, place, transfer
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.security import AccessRights, Ace
 
@@ -51,7 +51,7 @@ def export_twice_at_once(w: World) -> Made:
     assert call() == 0
     path = usual(w)
     data = path.read_bytes()
-    attempt = Attempt([call], partial(exchange._held, path.with_name(f"{path.name}.part")), then=[call])
+    attempt = Attempt([call], partial(transfer._held, path.with_name(f"{path.name}.part")), then=[call])
     assert path.read_bytes() == data
     return attempt
 

@@ -159,9 +159,7 @@ class World(Breakable):
     def path(self) -> str:
         return f"\\{self.name('Pool')}"
 
-    def pool(
-        self, media_type: uuid.UUID | None = None, *, of_pools: bool = False, path: str | None = None
-    ) -> uuid.UUID:
+    def pool(self, media_type: uuid.UUID | None = None, *, of_pools: bool = False, path: Any = None) -> uuid.UUID:
         """Return a new pool of LTO-8, of another type, or of pools."""
         wanted = None if of_pools else media_type or self.lto8
         return self.session.pools.create(path or self.path(), media_type=wanted).id
@@ -546,12 +544,11 @@ class Worlds:
         self._stopped: StoppedServer | None = None
 
     def __enter__(self) -> "Worlds":
-        self._default_path = place.default_path
-        place.default_path = lambda: self.folder / "data" / "rsm.db"
+        self._usual, place.default_path = place.default_path, lambda: self.folder / "data" / "rsm.db"
         return self
 
     def __exit__(self, *_: object) -> None:
-        place.default_path = self._default_path
+        place.default_path = self._usual
         for world in (*self._shared.values(), *self._fresh):
             world.close()
         if self._stopped is not None:

@@ -27,7 +27,7 @@ from ntmsapi.pairs_world import (
     first,
 )
 
-from rsm import exchange, ntmsapi
+from rsm import ntmsapi, transfer
 from rsm.constants import (
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
@@ -175,7 +175,7 @@ def work(
         w.session.objects.disable(LIBRARY, library.id)
     elif function == "ExportNtmsDatabase":
         path = Path(w.session.catalogue.export_to())
-        w.undo.enter_context(exchange.written(path, 0o600))
+        w.undo.enter_context(transfer.written(path, 0o600))
     held = side.logical_medium
     file_system = ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)
     arguments: dict[str, tuple[Any, ...]] = {

@@ -23,7 +23,7 @@ from watch import nothing_changed, refused
 from working import make_robot
 
 import rsm
-from rsm import db, exchange, model, place, schema
+from rsm import db, model, place, schema, transfer
 from rsm.constants import NtmsLmOperation, NtmsLmState, NtmsOpreqCommand
 from rsm.constants import NtmsPartitionState as State
 from rsm.services import sessions
@@ -131,7 +131,7 @@ def test_an_export_that_fails_leaves_the_one_before(
     path = Path(session.catalogue.export_to())
     before = path.read_bytes()
     session.pools.create("\\New")
-    with exchange.written(path, 0o600) as part:  # as another process does
+    with transfer.written(path, 0o600) as part:  # as another process does
         part.write_text("half")
         with refused(rsm.SharingViolationError):
             session.catalogue.export_to()
@@ -258,7 +258,7 @@ def test_what_must_not_be_replaced_is_not(connect: Callable[..., rsm.Session], u
     usual = place.export_path(place.parse_url(url))
     with builders.behind(url) as connection:
         connection.exec_driver_sql("DELETE FROM mount")
-    with exchange._held(usual.with_name(f"{usual.name}.import"), folder=True), nothing_changed(url):  # as others do
+    with transfer._held(usual.with_name(f"{usual.name}.import"), folder=True), nothing_changed(url):  # as others do
         with pytest.raises(rsm.BusyError, match="another import"):
             session.catalogue.import_from()
     session.catalogue.import_from()
