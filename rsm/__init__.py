@@ -50,19 +50,21 @@ from rsm.values import (
 )
 
 if TYPE_CHECKING:
+    from rsm.nouns.attended import Attended
     from rsm.nouns.mounts import Mount, Mounts, Request
     from rsm.nouns.waiting import Waiting, WaitReason
     from rsm.session import Session, connect
 
 logging.getLogger("rsm").addHandler(logging.NullHandler())
 
-_LAZY = ("Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect")
+_LAZY = ("Attended", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect")
 
 __all__ = [
     "FILE_DEVICE_TYPE",
     "AccessRights",
     "Ace",
     "Allocation",
+    "Attended",
     "Caller",
     "Candidate",
     "Changer",

@@ -29,6 +29,7 @@ from rsm.errors import (
     NotConnectedError,
     RsmError,
 )
+from rsm.nouns.attended import Attended
 from rsm.nouns.base import check_types
 from rsm.nouns.catalogue import Catalogue
 from rsm.nouns.libraries import Libraries
@@ -50,7 +51,7 @@ from rsm.waking import Watcher
 P = ParamSpec("P")
 T = TypeVar("T")
 
-__all__ = ["Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect"]
+__all__ = ["Attended", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect"]
 
 _ATTEMPTS = 3
 _log = logging.getLogger("rsm.session")

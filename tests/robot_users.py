@@ -190,6 +190,7 @@ def check_left(session: rsm.Session, url: str, robot: Path) -> dict[str, str]:
     library = session.read(lambda transaction: transaction.one(at, "the robot").id)
     names = {slot.id: f"slot-{slot.number:04}" for slot in session.libraries.slots(library)}
     names |= {drive.id: f"drive-{drive.number:02}" for drive in session.libraries.drives(library)}
+    names |= {port.id: f"port-{port.number:02}" for port in session.libraries.ports(library)}
     media = session.media.list(library=library)
     assert sorted((medium.barcode, names[medium.location]) for medium in media if medium.location) == lying
     assert len(dict(lying)) == len(lying) == len(media)

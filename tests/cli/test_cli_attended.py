@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cli.conftest import Answer, Robot
 
-import rsm
 from rsm.cli import waiting as cli_waiting
+from rsm.constants import NtmsLmState
 from rsm.nouns.waiting import Waiting, WaitReason
 
 pytestmark = pytest.mark.works
@@ -72,5 +72,5 @@ def test_what_is_only_queued_is_listed_and_ended(robot: Robot) -> None:
     assert robot.command("--plain", "request", "list").lines == []
     queued = robot.command("--json", "library", "eject", "A00001", "A00002", "--no-wait").document
     with robot.connect() as session:
-        assert session.requests.get(queued["id"]).state is rsm.NtmsLmState.NTMS_LM_QUEUED
+        assert session.requests.get(queued["id"]).state is NtmsLmState.NTMS_LM_QUEUED
     says(robot.command("library", "eject", "A00003", "--timeout", "0"), 1, "ERROR_TIMEOUT", "stays queued", "cancel")
