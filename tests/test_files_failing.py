@@ -23,7 +23,7 @@ from rsm import schema
 pytestmark = pytest.mark.skipif(not sqlite_files.is_reachable(), reason=sqlite_files.NEEDED)
 ALL = os.environ.get("RSM_TEST_FAULTS") == "all"
 DOCUMENTED = (rsm.DatabaseFailureError, rsm.DatabaseFullError, rsm.NotEnoughMemoryError)
-STRIDE = 1 if ALL else 17
+STRIDE = 1 if ALL else 37
 PASSING = () if ALL else ("fcntl",)  # a lock that fails makes SQLite try again for ten seconds
 
 

@@ -27,7 +27,7 @@ from rsm import cli, model, ntmsapi, schema
 from rsm.constants import NtmsObjectsTypes as Kind
 
 ADMINISTRATOR = rsm.Caller("user:admin", administrator=True)
-EXAMPLES = int(os.environ.get("RSM_TEST_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("RSM_TEST_EXAMPLES", "20"))
 CALLS_AN_EXAMPLE = 12
 quick = hypothesis.settings(
     max_examples=EXAMPLES,

@@ -90,7 +90,7 @@ def commits_of(events: list[rsm.Event]) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize(("backend", "count"), [("sqlite", 100), ("postgresql", 40)], indirect=["backend"])
+@pytest.mark.parametrize(("backend", "count"), [("sqlite", 80), ("postgresql", 30)], indirect=["backend"])
 def test_there_is_an_order_in_which_all_makes_sense(
     new_url: Callable[..., str], connect: Callable[..., rsm.Session], count: int, backend: str
 ) -> None:
