@@ -65,6 +65,13 @@ from rsm.statements import insert_row
 State = NtmsPartitionState
 MAXIMUM_LABEL_ID_BYTES = 255
 _TAKEN = (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE, State.NTMS_PARTSTATE_RESERVED)
+# What lies on a side that is unknown nobody has looked at yet: a free label might destroy it.
+_NEVER_FREE = {
+    *_TAKEN,
+    State.NTMS_PARTSTATE_DECOMMISSIONED,
+    State.NTMS_PARTSTATE_INCOMPATIBLE,
+    State.NTMS_PARTSTATE_UNKNOWN,
+}
 _WITH_LOGICAL_MEDIUM = (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE)
 _FREE, _FOREIGN, _IMPORT = (
     NtmsPoolType.NTMS_POOLTYPE_SCRATCH,
@@ -469,7 +476,8 @@ def move_medium(transaction: Transaction, caller: Caller, reference: Reference, 
         MediaIncompatibleError: the destination holds another media type, or pools.
         InvalidMediaPoolError: the destination is an unrecognized pool, an import pool and a side is not IMPORT, or not
             a free pool although the cartridge comes from import or unrecognized.
-        InvalidStateError: the destination is a free pool and a side is taken, decommissioned or incompatible.
+        InvalidStateError: the destination is a free pool and a side is taken, decommissioned, incompatible, or unknown:
+            not identified yet.
     """
     medium = get_medium(transaction, reference)
     source = look_up(transaction, medium.pool_id)
@@ -553,8 +561,7 @@ def _check_states(medium: Any, source: Pool, target: Pool, sides: Sequence[Any])
         raise InvalidMediaPoolError(f"{target.path} takes only cartridges whose sides are all in the state IMPORT")
     if source.pool_type in (_FOREIGN, _IMPORT) and target.pool_type is not _FREE:
         raise InvalidMediaPoolError(f"from {source.path} a cartridge can be moved to the free pool only, or allocated")
-    final = {*_TAKEN, State.NTMS_PARTSTATE_DECOMMISSIONED, State.NTMS_PARTSTATE_INCOMPATIBLE}
-    if target.pool_type is _FREE and (blocking := states & final):
+    if target.pool_type is _FREE and (blocking := states & _NEVER_FREE):
         names = ", ".join(sorted(State(state).name.removeprefix("NTMS_PARTSTATE_") for state in blocking))
         raise InvalidStateError(f"cartridge {medium.name!a} has a side that is {names}: it cannot become free")
 
