@@ -319,3 +319,18 @@ def test_pools_that_may_not_be_read_are_left_out_of_lists(world: rsm.Session, co
     assert alice.pools.path(r"\Tree\Branch") == r"\Tree\Branch"
     with refused(rsm.AccessDeniedError):
         alice.pools.get(r"\Tree\Branch")
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        (r"\Plain", {}),
+        (r"\Of media", {"media_type": "LTO-8", "allocate_from_free": True, "max_allocates": 7}),
+        (r"\Above\Below", {"parents": True, "deallocate_to_free": True, "description": "one level down"}),
+    ],
+)
+def test_what_creating_returns_is_what_reading_says(session: rsm.Session, path: str, options: dict[str, Any]) -> None:
+    made = session.pools.create(path, **options)
+    assert made == session.pools.get(made.id) == session.pools.get(path)
+    inserted = [event for event in session.events.list(object_=made) if event.after]
+    assert [event.after["path"] for event in inserted if event.after] == [path]

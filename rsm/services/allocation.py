@@ -51,7 +51,7 @@ from rsm.services.choice import (
 )
 from rsm.services.media import MAXIMUM_LABEL_ID_BYTES, relocate
 from rsm.services.names import check_label_info, check_label_type
-from rsm.services.objects import Reference, find, read_value
+from rsm.services.objects import Reference, find
 from rsm.services.pools import Pool, get_pool, look_up
 from rsm.services.properties import delete_object, insert_object, write_fields
 from rsm.statements import insert_row
@@ -231,10 +231,9 @@ def allocate(
         for other in transaction.rows(_SIDES_OF_MEDIUM, id=taken.medium_id):
             if other.id != taken.id and other.state == _AVAILABLE:
                 _set_state(transaction, _ALLOCATE, other, _RESERVED)
-    logical_id = _insert_logical(transaction, caller, taken)
+    logical = _insert_logical(transaction, caller, taken, target.id)
     if request_id is not None:
         operators.delete_request(transaction, request_id)
-    logical: values.LogicalMedium = read_value(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id)
     return values.Allocation(logical_medium=logical, source_pool=source_pool)
 
 
@@ -319,27 +318,18 @@ def _spoken(state: int) -> str:
     return State(state).name.removeprefix("NTMS_PARTSTATE_")
 
 
-def _insert_logical(transaction: Transaction, caller: Caller, side: Any) -> uuid.UUID:
-    logical_id = new_id()
-    fields = {
-        "side_id": side.id,
-        "name": side.name,
-        "description": "",
-        "enabled": True,
-        "application": transaction.origin.application,
-        "user_name": caller.user,
-    }
-    insert_object(transaction, Kind.NTMS_LOGICAL_MEDIA, logical_id)
-    transaction.change(
-        _INSERT_LOGICAL,
-        id=logical_id,
-        created=transaction.now,
-        modified=transaction.now,
-        operational_state=int(NtmsOperationalState.NTMS_READY),
-        **fields,
-    )
-    events.record(transaction, _ALLOCATE, Operation.NTMS_OBJ_INSERT, Kind.NTMS_LOGICAL_MEDIA, logical_id, after=fields)
-    return logical_id
+def _insert_logical(transaction: Transaction, caller: Caller, side: Any, pool_id: uuid.UUID) -> values.LogicalMedium:
+    """Store the logical medium of a side, with its event, and return it as reading it would."""
+    head: dict[str, Any] = {"id": new_id(), "created": transaction.now, "modified": transaction.now}
+    told: dict[str, Any] = {"name": side.name, "description": "", "enabled": True}
+    told["application"] = transaction.origin.application
+    fields = {"side_id": side.id, **told, "user_name": caller.user}
+    state = NtmsOperationalState.NTMS_READY
+    insert_object(transaction, Kind.NTMS_LOGICAL_MEDIA, head["id"])
+    transaction.change(_INSERT_LOGICAL, **head, operational_state=int(state), **fields)
+    events.record(transaction, _ALLOCATE, Operation.NTMS_OBJ_INSERT, Kind.NTMS_LOGICAL_MEDIA, head["id"], after=fields)
+    places: dict[str, Any] = {"pool": pool_id, "side": side.id, "sides": 1, "medium": side.medium_id}
+    return values.LogicalMedium(**head, operational_state=state, **told, **places, user=caller.user)
 
 
 # Waiting for media

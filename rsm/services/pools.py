@@ -189,10 +189,6 @@ def create_pool(
     if find(transaction, Kind.NTMS_MEDIA_POOL, path) is not None:
         raise AlreadyExistsError(f"there is a media pool {join_path(levels)} already")
     _check_can_hold_pools(parent)
-    dacl = descriptor.dacl
-    if dacl is None:
-        taken_over = () if parent.pool_type is ROOT else inherited(parent.guard.dacl)
-        dacl = (Ace(True, caller.user, ALL_RIGHTS), *taken_over)
     fields = {
         "parent_id": parent.id,
         "name": levels[-1],
@@ -204,7 +200,39 @@ def create_pool(
         "deallocation_policy": int(NTMS_DEALLOCATE_TOSCRATCH) if deallocate_to_free else 0,
         "max_allocates": max_allocates,
     }
-    return _read_pool(transaction, insert_pool(transaction, "CreateNtmsMediaPool", fields, tuple(dacl), parent.path))
+    dacl = _new_dacl(caller, parent) if descriptor.dacl is None else tuple(descriptor.dacl)
+    pool_id = insert_pool(transaction, "CreateNtmsMediaPool", fields, dacl, parent.path)
+    return _new_value(transaction, pool_id, fields, join_path(levels), parent)
+
+
+def _new_dacl(caller: Caller, parent: Pool) -> tuple[Ace, ...]:
+    taken_over = () if parent.pool_type is ROOT else inherited(parent.guard.dacl)
+    return (Ace(True, caller.user, ALL_RIGHTS), *taken_over)
+
+
+def _new_value(
+    transaction: Transaction, pool_id: uuid.UUID, fields: Mapping[str, Any], path: str, parent: Pool
+) -> values.MediaPool:
+    """Return a pool that was just stored, as reading it would."""
+    return values.MediaPool(
+        id=pool_id,
+        name=fields["name"],
+        description=fields["description"],
+        created=transaction.now,
+        modified=transaction.now,
+        enabled=True,
+        operational_state=NtmsOperationalState.NTMS_READY,
+        path=path,
+        pool_type=APPLICATION,
+        media_type=fields["media_type_id"],
+        parent=None if parent.pool_type is ROOT else parent.id,
+        allocate_from_free=bool(fields["allocation_policy"]),
+        deallocate_to_free=bool(fields["deallocation_policy"]),
+        max_allocates=int(fields["max_allocates"]),
+        physical_media=0,
+        logical_media=0,
+        pools=0,
+    )
 
 
 def _read_pool(transaction: Transaction, pool_id: uuid.UUID) -> values.MediaPool:
