@@ -19,7 +19,18 @@ def _open_scsi(device: str) -> LibraryBackend:
     return ScsiLibrary(device)
 
 
-BACKENDS: Final[dict[str, Callable[[str], LibraryBackend]]] = {"scsi": _open_scsi, "virtual": VirtualLibrary}
+def _open_standalone(address: str) -> LibraryBackend:
+    from rsm.libraries.standalone import StandaloneDirectory
+    from rsm.libraries.standalone_disk import StandaloneDisk
+
+    return StandaloneDirectory(address) if address.endswith("/") else StandaloneDisk(address)
+
+
+BACKENDS: Final[dict[str, Callable[[str], LibraryBackend]]] = {
+    "scsi": _open_scsi,
+    "standalone": _open_standalone,
+    "virtual": VirtualLibrary,
+}
 
 
 def open_library(kind: str, device: str) -> LibraryBackend:

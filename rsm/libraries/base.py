@@ -231,7 +231,7 @@ class LibraryIdentity:
     """What a device says about itself: its name, what it takes, how many elements it has, and what it can do.
 
     `media_types` is empty where the device cannot tell. `transports` holds their addresses; the first is used unless a
-    call names another.
+    call names another. `is_standalone`: it is one drive that a person feeds, and nothing else.
     """
 
     name: str
@@ -248,6 +248,7 @@ class LibraryIdentity:
     can_exchange: bool = False
     ports_extend: bool = False
     drives_need_unload: bool = False
+    is_standalone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +420,23 @@ class LibraryBackend(abc.ABC):
             ElementNotAccessibleError, SourceEmptyError: of the drive.
             InvalidMediaError: it has no such side.
         """
+
+    def side_path(self, drive: int, side: int) -> str | None:
+        """Return the path of a side of the cartridge in a drive where it is not the drive's own, None where it is.
+
+        Raises:
+            RsmError: as `read_side`.
+        """
+        return None
+
+    def eject_drive(self, drive: int, epoch: int) -> None:
+        """Push the cartridge out of a drive, towards a person; an empty drive opens.
+
+        Raises:
+            NotSupportedError: a person, or the robot, has to take it out.
+            RsmError: as `load_drive`.
+        """
+        raise NotSupportedError("this drive pushes nothing out: take the cartridge out by hand")
 
     def extend_port(self, port: int, epoch: int) -> None:
         """Push a port out, or unlock it, so that a person can reach it.

@@ -186,6 +186,49 @@ def add_cartridge(
     return AddedCartridge(barcode, element.name, place, facts.media_type, sides, capacity, write_protected)
 
 
+def make_cartridge(
+    folder: str | os.PathLike[str],
+    barcode: str,
+    media_type: str,
+    *,
+    capacity_bytes: int | None = None,
+    sides: int = 1,
+    from_file: str | os.PathLike[str] | None = None,
+    disk: bool = False,
+    write_protected: bool = False,
+) -> AddedCartridge:
+    """Make a cartridge in any folder, as on a shelf, from where a person may put it into a library or a drive.
+
+    The arguments are those of `add_cartridge`; `disk`: its sides are folders, not files.
+
+    Raises:
+        InvalidNameError: the bar code is none, or the media type has not 1 to 63 printable characters.
+        InvalidParameterError: it cannot have so many sides or such a capacity; `from_file` is no regular file or longer
+            than the capacity.
+        DeviceNotAvailableError: the folder is not there.
+        AlreadyExistsError: something of that name is in it.
+        RsmError: it cannot be made, by `error_from_os`; nothing of it stays.
+    """
+    path = os.path.abspath(os.fspath(folder))
+    if fault := barcode_fault(barcode):
+        raise InvalidNameError(f"{printable(barcode)!r} is no bar code: {fault}")
+    if fault := text_fault(media_type):
+        raise InvalidNameError(f"the media type {fault}")
+    if type(sides) is not int or not 1 <= sides <= MAXIMUM_SIDES:
+        raise InvalidParameterError(f"a cartridge has 1 to {MAXIMUM_SIDES} sides")
+    place = f"{path}/{barcode}"
+    with opened_directory(path) as root, _opened_recording(from_file, capacity_bytes) as (recording, capacity):
+        facts = CartridgeFacts(media_type, side_names(sides), capacity, write_protected)
+        if os.path.lexists(place):
+            raise AlreadyExistsError(f"{printable(place)} is there already")
+        with _made_aside(path, facts, disk, recording, from_file) as new_name:
+            with os_errors_of(place):
+                os.rename(new_name, barcode, src_dir_fd=root, dst_dir_fd=root)
+            with os_errors_of(path, outcome_unknown=True):
+                os.fsync(root)
+    return AddedCartridge(barcode, os.path.basename(path), place, media_type, sides, capacity, write_protected)
+
+
 def _choose_element(root: int, layout: Layout, path: str, barcode: str, slot: int | None, port: int | None) -> Element:
     """Return where a cartridge goes, once it is seen that there is room and its bar code is new."""
     kind, number = (ElementKind.PORT, port) if port is not None else (ElementKind.SLOT, slot)

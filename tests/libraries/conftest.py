@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -18,7 +18,8 @@ from rsm.libraries import (
     virtual_robot,
     virtual_sides,
 )
-from rsm.libraries.base import ElementStatus, LibraryBackend
+from rsm.libraries.base import ElementStatus, LibraryBackend, SideStatus
+from rsm.libraries.standalone import DRIVE_ADDRESS, StandaloneDirectory
 
 CAPACITY_BYTES = 1000
 
@@ -86,6 +87,49 @@ def open_virtual(kind: str, templates: dict[str, Path], folder: Path) -> Bench:
     """Open a copy of a virtual library."""
     shutil.copytree(templates[kind], folder)
     return Bench(open_library("virtual", str(folder)))
+
+
+class FedBench:
+    """Two stand-alone drives, the slots of a virtual library as shelves beside them, and the hands that feed them.
+
+    A person carries here, so what `move` does is no robot's doing.
+    """
+
+    def __init__(self, shelves: Path) -> None:
+        self.folders = {"slot": shelves, "drive": shelves.with_name("drives")}
+        for number in range(1, DRIVES + 1):
+            self.folder(f"drive {number}").mkdir(parents=True)
+        paths = [self.folder(f"drive {number}") for number in range(1, DRIVES + 1)]
+        self.drives = {number: StandaloneDirectory(f"{path}/") for number, path in enumerate(paths, start=1)}
+        self.device = self
+
+    def folder(self, place: str) -> Path:
+        kind, number = place.split()
+        return self.folders[kind] / f"{kind}-{int(number):0{4 if kind == 'slot' else 2}}"
+
+    def at(self, place: str) -> int:
+        """Return the number of a drive, as `drive 1`."""
+        return int(place.removeprefix("drive "))
+
+    def move(self, source: str, destination: str, **_: Any) -> None:
+        """Carry a cartridge by hand; which side is up means nothing in a folder."""
+        (cartridge,) = self.folder(source).iterdir()
+        cartridge.rename(self.folder(destination) / cartridge.name)
+
+    def claim(self, epoch: int) -> None:
+        """Claim both drives."""
+        for drive in self.drives.values():
+            drive.claim(epoch)
+
+    def open_side(self, drive: int, *arguments: Any, **options: Any) -> BinaryIO:
+        """Open a side in one of the drives, as the two calls below."""
+        return self.drives[drive].open_side(DRIVE_ADDRESS, *arguments, **options)
+
+    def read_side(self, drive: int, side: int) -> SideStatus:
+        return self.drives[drive].read_side(DRIVE_ADDRESS, side)
+
+    def write_side(self, drive: int, *arguments: Any, **options: Any) -> None:
+        self.drives[drive].write_side(DRIVE_ADDRESS, *arguments, **options)
 
 
 BENCHES: dict[str, Callable[[str, dict[str, Path], Path], Bench]] = {

@@ -3,10 +3,13 @@
 import errno
 import itertools
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from libraries.conftest import BENCHES, FedBench
 
 import rsm
 from rsm.libraries import BACKENDS, base, open_library
@@ -235,9 +238,14 @@ def test_what_a_device_does_not_have_it_says(bench: Any) -> None:
 # --- reading and writing --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def loaded(bench: Any) -> Any:
-    """The library with A00001 in drive 1 and B00002 in drive 2."""
+@pytest.fixture(params=[*BENCHES, "stand-alone"])
+def loaded(request: pytest.FixtureRequest, virtual_templates: dict[str, Path], tmp_path: Path) -> Any:
+    """The library with A00001 in drive 1 and B00002 in drive 2; the drives may be two that a person feeds."""
+    kind = str(request.param)
+    if kind == "stand-alone":
+        bench: Any = FedBench(Path(shutil.copytree(virtual_templates["virtual tape"], tmp_path / "library")))
+    else:
+        bench = BENCHES[kind](kind, virtual_templates, tmp_path / "library")
     bench.move("slot 1", "drive 1")
     bench.move("slot 2", "drive 2")
     return bench
