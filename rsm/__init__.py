@@ -47,17 +47,19 @@ from rsm.values import (
     Side,
     Slot,
     Value,
+    Volume,
 )
 
 if TYPE_CHECKING:
     from rsm.nouns.attended import Attended
     from rsm.nouns.mounts import Mount, Mounts, Request
+    from rsm.nouns.standalone import Detection
     from rsm.nouns.waiting import Waiting, WaitReason
     from rsm.session import Session, connect
 
 logging.getLogger("rsm").addHandler(logging.NullHandler())
 
-_LAZY = ("Attended", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect")
+_LAZY = ("Attended", "Detection", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect")
 
 __all__ = [
     "FILE_DEVICE_TYPE",
@@ -70,6 +72,7 @@ __all__ = [
     "Changer",
     "ChangerType",
     "Computer",
+    "Detection",
     "Door",
     "Drive",
     "DriveType",
@@ -103,6 +106,7 @@ __all__ = [
     "Side",
     "Slot",
     "Value",
+    "Volume",
     "WaitReason",
     "Waiting",
     "connect",

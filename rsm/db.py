@@ -32,7 +32,7 @@ from rsm.errors import (
     NotReadyError,
     RsmError,
 )
-from rsm.gate import GateTimeoutError, Turnstile
+from rsm.gate import Turnstile
 from rsm.identity import new_id as new_id
 from rsm.statements import Compiled, compile_statement
 from rsm.transaction import Origin as Origin

@@ -200,6 +200,7 @@ RIGHTS: dict[str, tuple[Need, Need]] = {
     "EjectNtmsMedia": (Need(library=_C), Need(library=_C)),
     "InjectNtmsMedia": (Need(library=_C), Need(library=_C)),
     "AccessNtmsLibraryDoor": (Need(library=_C), Need(library=_C)),
+    "EjectDiskFromSADrive": (Need(library=_C), Need(library=_C)),
     "DeleteNtmsLibrary": (Need(library=_M), Need(library=_M)),
     "DeleteNtmsDrive": (Need(library=_M), Need(library=_M)),
     "DeleteNtmsRequests": (Need(computer=_M), Need(computer=_C)),

@@ -40,6 +40,7 @@ from rsm.nouns.objects import AccessControl, Events, Objects
 from rsm.nouns.operators import Operators
 from rsm.nouns.pools import Pools
 from rsm.nouns.requests import Requests
+from rsm.nouns.standalone import Detection, Detections
 from rsm.nouns.ui import UIOptions
 from rsm.nouns.waiting import Waiting, WaitReason
 from rsm.security import Caller, check_caller, is_administrator, need
@@ -51,7 +52,7 @@ from rsm.waking import Watcher
 P = ParamSpec("P")
 T = TypeVar("T")
 
-__all__ = ["Attended", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect"]
+__all__ = ["Attended", "Detection", "Mount", "Mounts", "Request", "Session", "WaitReason", "Waiting", "connect"]
 
 _ATTEMPTS = 3
 _log = logging.getLogger("rsm.session")
@@ -63,10 +64,13 @@ _reasons: contextvars.ContextVar[Mapping[uuid.UUID, str]] = contextvars.ContextV
 _WITHOUT_FULL = frozenset(
     {
         "add_destination",
+        "begin_detection",
         "cancel",
         "cancel_request",
         "clear_destinations",
         "delete_pool",
+        "end_detection",
+        "poll_drives",
         "remove_destination",
         "request_identification",
         "request_inventory",
@@ -77,6 +81,7 @@ _WITHOUT_FULL = frozenset(
         "switch_object",
         "unsubscribe",
         "update_label",
+        "watch_drives",
         "write_attribute",
         "write_order",
     }
@@ -175,6 +180,7 @@ class Session:
         self.notifications = Notifications(self)
         self.ui = UIOptions(self)
         self.catalogue = Catalogue(self)
+        self.detection = Detections(self)
         self._database = database
         self._busy_timeout_ms = busy_timeout_ms
         self._closed = False

@@ -304,6 +304,22 @@ class LibraryRequest(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """What is in a stand-alone drive: where its data is, where the system has it mounted, and what its label says.
+
+    `mounted_at` is None where it is not mounted; the label is empty where no format knows it.
+    """
+
+    path: str
+    mounted_at: str | None
+    label_type: str
+    label_id: bytes
+    label_info: str
+    barcode: str
+    capacity_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStep:
     """One step of a library request, `number` from 0: what the robot or a drive does, from where to where."""
 

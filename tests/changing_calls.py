@@ -67,6 +67,10 @@ def prepare_work(url: str, session: rsm.Session, folder: Path) -> Made:
     builders.set_columns(url, model.Drive, drives[1].id, occupied=True, state=1)
     held = {session.media.sides(each)[0].id: each for each in (filled.stored, filled.away)}
     tapes = [each for each in session.media.logical_media(r"\App") if each.side in held]
+    (folder / "feeder").mkdir()
+    feeder = session.libraries.add("standalone", str(folder / "feeder"), media_types=["LTO-8"])
+    ejecting = session.libraries.add("standalone", str(folder / "other"), name="Ejecting", media_types=["LTO-8"])
+    session.libraries.eject("Ejecting")
     queued = [
         session.write(queue.insert_request, queue.MOUNT, filled.library.id, caller_user="user:alice") for _ in range(3)
     ]
@@ -82,6 +86,9 @@ def prepare_work(url: str, session: rsm.Session, folder: Path) -> Made:
         "answered": answered,
         "other": robots.make_folder(folder / "other"),
         "drives": drives,
+        "feeder": feeder,
+        "ejecting": ejecting,
+        "detection": session.detection.begin(),
         "slots": slots,
     }
 
@@ -150,6 +157,11 @@ _WORK: dict[str, Callable[[rsm.Session, Made], object]] = {
     "take an inventory": lambda session, made: session.libraries.inventory(made["filled"].library, full=True),
     "stop an inventory": lambda session, made: session.libraries.stop_inventory(made["filled"].library),
     "identify a slot": lambda session, made: session.libraries.identify(made["slots"][1]),
+    "eject from a drive": lambda session, made: session.libraries.eject(made["feeder"].name),
+    "stop an ejecting": lambda session, made: session.libraries.stop_eject(made["ejecting"].name),
+    "begin to watch": lambda session, made: session.detection.begin(),
+    "watch a drive": lambda session, made: made["detection"].watch(libraries=[made["feeder"]]),
+    "watch no more": lambda session, made: made["detection"].end(),
     "cancel a request": lambda session, made: session.requests.cancel(made["queued"][0]),
     "order a request": lambda session, made: session.requests.set_order(made["queued"][1], 1),
     "delete a request": lambda session, made: session.requests.delete(made["queued"][2]),

@@ -15,6 +15,7 @@ import rsm
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsOpreqCommand, NtmsUITypes
 from rsm.constants import NtmsPartitionState as State
+from rsm.libraries.virtual_make import make_cartridge
 from rsm.model import TABLE_OF_KIND
 from rsm.services import agenda, events
 
@@ -152,6 +153,26 @@ def let_people_in(session: rsm.Session, robot: Robot) -> None:
         unused.wait(LONG_MS)
 
 
+def feed(session: rsm.Session, folder: Path) -> None:
+    """A person feeds a stand-alone drive, which is watched, and takes out what is ejected; then the drive goes."""
+    folder.mkdir()
+    session.media.create(r"\Two", [builders.side(state=ALLOCATED)], barcode="F00002")
+    library = session.libraries.add("standalone", str(folder), media_types=[LTO])
+    drive = Robot(session, folder)
+    drive.library = library
+    for barcode in ("F00001", "F00002"):
+        make_cartridge(folder, barcode, LTO)
+        drive.inventory()
+        with session.detection.begin() as detection:
+            detection.watch(libraries=[library])
+            request = session.libraries.eject(str(folder), force=True)
+        os.rename(folder / barcode, folder.with_name(barcode))
+        drive.inventory()
+        session.requests.wait(request, timeout_ms=LONG_MS)
+    drive.drain()
+    session.libraries.delete(library)
+
+
 def end(session: rsm.Session, robot: Robot) -> None:
     for request in session.requests.list(robot.library)[:2]:
         session.requests.delete(request)
@@ -172,6 +193,7 @@ def test_every_change_of_every_object_is_told(
         change_shelf(session)
         work(session, robot)
         let_people_in(session, robot)
+        feed(session, tmp_path / "feeder")
         change_rest(session, robot.library)
         end(session, robot)
         session.close()

@@ -36,7 +36,10 @@ quick = hypothesis.settings(
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-NOUNS = ("pools", "media", "types", "libraries", "requests", "mounts", "operators", "objects", "acl", "events", "ui")
+NOUNS = (
+    *("pools", "media", "types", "libraries", "requests", "mounts", "operators", "objects", "acl", "events", "ui"),
+    "detection",
+)
 # What an argument must never be, because the call would wait for it, or leave the catalogue.
 BOUND: dict[str, tuple[Any, ...]] = {
     "timeout_ms": (0, 1, -1, 2**32, "0", 1.5),

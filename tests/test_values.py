@@ -106,6 +106,15 @@ def one_of_each(world: World) -> Iterator[Any]:
         completed=None,
         error_code=0,
     )
+    yield rsm.Volume(
+        path="/dev/sdb1",
+        mounted_at=None,
+        label_type="ext4",
+        label_id=b"1",
+        label_info="",
+        barcode="",
+        capacity_bytes=1,
+    )
     yield from (SIDE, DESCRIPTOR, rsm.Caller("user:alice", ("group:backup",)), rsm.Ace(True, "everyone", 1))  # type: ignore[arg-type]
 
 

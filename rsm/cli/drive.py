@@ -1,4 +1,4 @@
-"""`rsm drive`: list, show, switch, change and delete drives. Parsing and printing only."""
+"""`rsm drive`: list, show, switch, change, empty, eject and delete drives. Parsing and printing only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rsm.cli.run import (
     read_reference,
     rehearse_if,
 )
-from rsm.cli.waiting import NoWaitOption, wait_for_dismounts
+from rsm.cli.waiting import NoWaitOption, TimeoutOption, carry_out, wait_for_dismounts
 
 Kind = rsm.NtmsObjectsTypes
 
@@ -32,6 +32,8 @@ noun = make_noun(
     "rsm drive set drive-01 --defer 60",
     "rsm drive disable drive-01",
     "rsm drive dismount drive-01",
+    "rsm drive eject /srv/feeder",
+    "rsm drive volumes /srv/feeder",
 )
 
 DriveArgument = Annotated[str, typer.Argument(metavar="DRIVE", help="Name or id of the drive.")]
@@ -151,6 +153,54 @@ def dismount_drive(
             wait_for_dismounts(run, session, emptied.id, emptied.library)
     done = "is to be emptied" if no_wait else "is empty"
     run.output.show_done(f"The drive {drive} {done}.", {"dismounted": drive}, drive)
+
+
+StandaloneArgument = Annotated[
+    str, typer.Argument(metavar="DRIVE", help="Path, name or id of a stand-alone drive, or the name of its library.")
+]
+
+
+@add_verb(noun, "eject")
+def eject_drive(
+    run: Run,
+    drive: StandaloneArgument,
+    force: Annotated[bool, typer.Option("--force", help="Take the cartridge from the session that uses it.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End an ejecting that waits; what is in stays in.")] = False,
+    no_wait: NoWaitOption = False,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Have a stand-alone drive push its cartridge out, or a person take it out, and wait until it is out."""
+    if stop and force:
+        raise typer.BadParameter("--stop and --force exclude each other")
+    reference = read_reference(drive)
+    with run.session(worker=not no_wait and not stop) as session:
+        if stop:
+            request = session.libraries.stop_eject(reference)
+        else:
+            request = session.libraries.eject(reference, force=force)
+            if not no_wait:
+                request = carry_out(run, session, request, timeout=timeout)
+    done = "nothing is ejected" if stop else "is to be ejected" if no_wait else "is empty"
+    run.output.show_done(f"The drive {drive}: {done}.", request, request.id)
+
+
+@add_verb(noun, "volumes")
+def show_volumes(run: Run, drive: StandaloneArgument) -> None:
+    """Show what is in a stand-alone drive by its own label, and where the system has it mounted."""
+    with run.session() as session:
+        found = session.libraries.volume(read_reference(drive))
+    run.output.show_record(
+        found,
+        [
+            ("path", found.path),
+            ("mounted_at", found.mounted_at),
+            ("label_type", found.label_type),
+            ("label_id", found.label_id.hex()),
+            ("label_info", found.label_info),
+            ("barcode", found.barcode),
+            ("capacity_bytes", found.capacity_bytes),
+        ],
+    )
 
 
 @add_verb(noun, "delete")

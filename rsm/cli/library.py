@@ -33,6 +33,8 @@ noun = make_noun(
     "rsm library add virtual /srv/robot --name Robot",
     "rsm library scan iscsi://tapes.example.org",
     "rsm library add scsi /dev/sg3",
+    "rsm library add standalone /srv/feeder --name Feeder --type LTO-8",
+    "rsm library add standalone /dev/disk/by-id/usb-dock --name Dock --type RemovableMedia",
     "rsm library list",
     "rsm library show Robot",
     "rsm library inventory Robot --full",
@@ -49,13 +51,13 @@ LibraryArgument = Annotated[str, typer.Argument(metavar="LIBRARY", help="Name or
 @add_verb(noun, "add")
 def add_library(
     run: Run,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of device: virtual or scsi.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="Kind of device: virtual, scsi or standalone.")],
     address: Annotated[
         str,
         typer.Argument(
             metavar="ADDRESS",
             help="Where it is: the directory of a virtual library; of a robot its changer, /dev/sgN or "
-            "iscsi://HOST:PORT/IQN/LUN, as rsm library scan tells.",
+            "iscsi://HOST:PORT/IQN/LUN, as rsm library scan tells; a directory, disk or image that a person feeds.",
         ),
     ],
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name; else the device's own.")] = None,
@@ -80,9 +82,9 @@ def add_library(
     run.output.show_done(sentence, {**as_document(library), "inventory": first}, library.id)
 
 
-def _first_inventory(session: rsm.Session, library: rsm.Library) -> rsm.LibraryRequest | None:
+def _first_inventory(session: rsm.Session, library: rsm.Library, *, live: bool = False) -> rsm.LibraryRequest | None:
     inventory = NtmsLmOperation.NTMS_LM_INVENTORY
-    return next((each for each in session.requests.list(library.id) if each.operation is inventory), None)
+    return next((each for each in session.requests.list(library.id, live=live) if each.operation is inventory), None)
 
 
 def _spoken_findings(library: str, inventory: rsm.LibraryRequest) -> str:
@@ -164,6 +166,20 @@ def take_inventory(
             sentence = f"The inventory of {library} is queued, id {request.id}."
         else:
             request = carry_out(run, session, request, timeout=timeout)
+            sentence = _spoken_findings(library, request)
+    _show_inventory(run, sentence, request)
+
+
+@add_verb(noun, "refresh")
+def refresh_library(run: Run, library: LibraryArgument, no_wait: NoWaitOption = False) -> None:
+    """Notice what a person put into a stand-alone drive, or took out, whatever inventories it is set to take."""
+    reference = read_reference(library)
+    with run.session(worker=not no_wait) as session:
+        session.detection.poll(Kind.NTMS_LIBRARY, [reference])
+        request = _first_inventory(session, session.libraries.get(reference), live=True)
+        sentence = f"The look at {library} is queued."
+        if not no_wait and request is not None:
+            request = carry_out(run, session, request)
             sentence = _spoken_findings(library, request)
     _show_inventory(run, sentence, request)
 

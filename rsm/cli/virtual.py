@@ -17,6 +17,7 @@ noun = make_noun(
     "rsm virtual create /srv/robot --slots 12 --drives 2 --ports 1 --type LTO-8",
     "rsm virtual add-cartridge /srv/robot --barcode A00001L8 --capacity 100MB",
     "rsm virtual add-cartridge /srv/robot --barcode B00001L8 --port 1 --from old-tape.bkf",
+    "rsm virtual make-cartridge /srv/shelf --barcode C00001L8 --type LTO-8",
 )
 
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the library.")]
@@ -97,3 +98,31 @@ def add_cartridge(
         from_file=from_file,
     )
     run.output.show_done(f"The cartridge {added.barcode} is in {added.element}.", added, added.path)
+
+
+@add_verb(noun, "make-cartridge")
+def make_cartridge(
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that it lies in then, as on a shelf.")],
+    barcode: Annotated[str, typer.Option("--barcode", metavar="TEXT", help="Bar code on the cartridge.")],
+    media_type: Annotated[str, typer.Option("--type", metavar="NAME", help="Its media type.")],
+    capacity: Annotated[
+        str | None, typer.Option("--capacity", metavar="SIZE", help="Room on each side, as 100MB or 2GiB; else 1GB.")
+    ] = None,
+    sides: Annotated[int, typer.Option("--sides", metavar="N", help="Number of sides, 1 or 2.")] = 1,
+    from_file: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="File that is recorded on the first side.")
+    ] = None,
+    disk: Annotated[bool, typer.Option("--disk", help="Sides are directories, not files.")] = False,
+) -> None:
+    """Make a cartridge outside any library, to be put into a stand-alone drive or elsewhere with mv."""
+    made = virtual_make.make_cartridge(
+        folder,
+        barcode,
+        media_type,
+        capacity_bytes=None if capacity is None else parse_size(capacity),
+        sides=sides,
+        from_file=from_file,
+        disk=disk,
+    )
+    run.output.show_done(f"The cartridge {made.barcode} is made: {made.path}.", made, made.path)

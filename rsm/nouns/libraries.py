@@ -18,9 +18,11 @@ from rsm.errors import (
     RsmError,
 )
 from rsm.libraries import BACKENDS, canonical_address, open_library
+from rsm.nouns import standalone
 from rsm.nouns.attended import DOOR, EVERY, INJECT, Attended
-from rsm.nouns.base import LibraryLike, Noun, TypeLike, check_types, reference
+from rsm.nouns.base import LibraryLike, TypeLike, check_types, reference
 from rsm.nouns.requests import Requests
+from rsm.nouns.standalone import StandaloneCalls
 from rsm.services import devices, doors, inventory, library_map, objects, ports, queue
 from rsm.services.names import is_clean
 
@@ -28,10 +30,10 @@ P = ParamSpec("P")
 DriveLike = values.Drive | objects.Reference
 SlotLike = values.Slot | objects.Reference
 Listed = list  # inside a class with a method of that name, `list` means the method
-_DIRECTORIES = ("virtual",)  # the back-ends whose device is a directory
+_DIRECTORIES = ("virtual",)  # the back-ends whose device is a directory on a local disk
 
 
-class Libraries(Noun):
+class Libraries(StandaloneCalls):
     """Libraries, their slots, drives and ports."""
 
     def add(
@@ -40,9 +42,9 @@ class Libraries(Noun):
         """Put a library on record with all that its device tells, queue its first inventory, and return it.
 
         `back_end` "virtual" takes a directory as `address`, "scsi" the path of a changer's SCSI generic device, or
-        `iscsi://[USER@]HOST:PORT/IQN/LUN`; `rsm.libraries.scsi.backend` says what may follow. `name` None is what the
-        device calls itself. `media_types` count in place of those that the device tells; one that tells none needs
-        them.
+        `iscsi://[USER@]HOST:PORT/IQN/LUN`; `rsm.libraries.scsi.backend` says what may follow; "standalone" a directory,
+        a disk, or an image of one. `name` None is what the device calls itself. `media_types` count in place of those
+        that the device tells; one that tells none, as a stand-alone drive, needs them.
 
         Raises:
             TypeError: an argument has the wrong Python type.
@@ -65,6 +67,11 @@ class Libraries(Noun):
         self.session.check_may_wait()
         _check_text(address)
         where = _checked_directory(address) if back_end in _DIRECTORIES else canonical_address(back_end, address)
+        if back_end == standalone.BACK_END:
+            where = standalone.address_of(address)
+            _check_text(where)
+            if not os.path.lexists(where):
+                raise DeviceNotAvailableError(f"{where} is not there: make the directory, or put a disk in first")
         with open_library(back_end, where) as device:
             facts, elements = device.read_identity(), list(device.read_elements())
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, overload
 
 from rsm import values
-from rsm.constants import NtmsLmState
+from rsm.constants import NtmsLibraryType, NtmsLmState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import BusyError, InvalidStateError, RsmError, TimeoutError
 from rsm.libraries import open_library
@@ -38,7 +38,8 @@ _log = logging.getLogger("rsm.mounts")
 class Mount:
     """One side in a drive. Use it in `with`, or `dismount` it.
 
-    `path` is the drive's path on this host, None where it has none; what is written there cannot be limited or watched.
+    `path` is the drive's path on this host, of a drive that is a directory that of the side in it, None where it has
+    none; what is written there cannot be limited or watched.
     """
 
     def __init__(self, session: Runner, request_id: uuid.UUID, row: Any) -> None:
@@ -47,9 +48,9 @@ class Mount:
         self.medium: uuid.UUID = row.medium_id
         self.barcode: str = row.barcode
         self.for_writing: bool = bool(row.for_writing)
-        self.path: str | None = row.path or None
         self._session = session
         self._row = row
+        self.path: str | None = self._find_path()
         self._files: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
         self._ended = False
         self._before = self._look() if not self.for_writing else None
@@ -57,6 +58,13 @@ class Mount:
     def __repr__(self) -> str:
         does = "writing" if self.for_writing else "reading"
         return f"<rsm.Mount of {self._row.name} in {self._row.drive_name} for {does}>"
+
+    def _find_path(self) -> str | None:
+        row = self._row
+        if row.library_type == NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE and row.path:
+            with contextlib.suppress(RsmError), open_library(row.back_end, row.address) as device:
+                return device.side_path(row.element, row.side_number + 1) or str(row.path)
+        return row.path or None
 
     @property
     def drive(self) -> values.Drive:

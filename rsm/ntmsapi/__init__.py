@@ -15,4 +15,5 @@ from rsm.ntmsapi.mounting import *  # noqa: F403
 from rsm.ntmsapi.notifications import *  # noqa: F403
 from rsm.ntmsapi.operators import *  # noqa: F403
 from rsm.ntmsapi.ports import *  # noqa: F403
+from rsm.ntmsapi.standalone import *  # noqa: F403
 from rsm.ntmsapi.structures import *  # noqa: F403

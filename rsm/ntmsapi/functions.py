@@ -99,12 +99,13 @@ def OpenNtmsSession(
     catalogue. A missing catalogue is created.
     """
     try:
-        return ErrorCode.ERROR_SUCCESS, new_handle(_open_session(lpServer, lpApplication, dwOptions, caller))
+        return ErrorCode.ERROR_SUCCESS, new_handle(open_session(lpServer, lpApplication, dwOptions, caller))
     except RsmError as error:
         return error.code, None
 
 
-def _open_session(server: Any, application: Any, options: Any, caller: Any) -> Session:
+def open_session(server: Any, application: Any, options: Any, caller: Any) -> Session:
+    """Return a session on the catalogue that a server's name means (RsmError, as of OpenNtmsSession)."""
     if dword(options, "dwOptions"):
         raise InvalidParameterError("dwOptions is reserved and must be 0")
     if application is not None:

@@ -25,7 +25,7 @@ from rsm.model import (
     Session,
     Text,
 )
-from rsm.services import notifications, operators, queue
+from rsm.services import detection, notifications, operators, queue
 from rsm.services.dismounts import forget_sessions
 from rsm.services.sessions import OpenSession, list_open
 
@@ -49,11 +49,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """What there is to see to, at one moment by this machine's clock."""
+    """What there is to see to, at one moment by this machine's clock; `watched` are drives that somebody watches."""
 
     now: datetime
     libraries: tuple[Work, ...]
     sessions: tuple[OpenSession, ...]
+    watched: tuple[Work, ...] = ()
 
 
 _COMES_LATER = LibraryRequest.due > _NOW
@@ -83,7 +84,17 @@ def read_agenda(transaction: Transaction, host: str) -> Agenda:
     for row in transaction.rows(_WORK, host=host, now=now):
         times = [each for each in (row.next_due, row.expires) if each is not None and each > now]
         libraries.append(Work(row.id, row.back_end, row.address, int(row.begun), min(times, default=None)))
-    return Agenda(now, tuple(libraries), tuple(list_open(transaction)))
+    return Agenda(now, tuple(libraries), tuple(list_open(transaction)), _read_watched(transaction, host))
+
+
+_WATCHED = select(Library.id, Library.back_end, Library.address).where(
+    Library.id == bindparam("library", type_=Id()), REACHED
+)
+
+
+def _read_watched(transaction: Transaction, host: str) -> tuple[Work, ...]:
+    rows = [transaction.row(_WATCHED, library=each, host=host) for each in detection.list_watched(transaction)]
+    return tuple(Work(row.id, row.back_end, row.address, 0, None) for row in rows if row is not None)
 
 
 _IS_REACHED = (

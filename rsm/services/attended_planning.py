@@ -54,8 +54,8 @@ def media_of(request: Any) -> list[uuid.UUID]:
 class AttendedPlanner(Planner):
     """One look at a library, attended work included."""
 
-    def __init__(self, transaction: Transaction, library_id: uuid.UUID, running: Running) -> None:
-        super().__init__(transaction, library_id, running)
+    def __init__(self, transaction: Transaction, library_id: uuid.UUID, running: Running, state: Any = None) -> None:
+        super().__init__(transaction, library_id, running, state)
         attended = [each for each in self.requests if each.operation in queue.ATTENDED]
         self._attended = [each for each in attended if queue.has_begun(each)]
         begun = [start.request.operation for start in running.starts.values()]

@@ -51,6 +51,7 @@ from rsm.services import access, events, operators, ui
 from rsm.services.device_rows import (
     DEVICE_KINDS,
     NOT_PRESENT,
+    READY,
     TYPE_KIND,
     ElementFacts,
     Keeper,
@@ -66,6 +67,8 @@ from rsm.statements import insert_row
 
 _LIBRARY, _DEVICE = bindparam("library", type_=Id()), bindparam("device", type_=Id())
 _log = logging.getLogger("rsm.services.devices")
+
+_STANDALONE = NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE
 
 # Adding
 
@@ -121,7 +124,7 @@ def add_library(
         "name": called,
         "description": "",
         "owner": caller.user,
-        "library_type": int(NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
+        "library_type": int(_STANDALONE if identity.is_standalone else NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
         "online": True,
         "supports_cleaning": False,
         "barcode_reader": identity.has_barcode_reader,
@@ -266,6 +269,25 @@ def set_state(
         return False
     old, new = {"operational_state": row.operational_state}, {"operational_state": int(operational_state)}
     return write_fields(transaction, kind, object_id, "set_state", old, new)
+
+
+_STANDALONE_DRIVES = (
+    select(Drive.id)
+    .join(Library, Library.id == Drive.library_id)
+    .where(Library.id == _LIBRARY, Library.library_type == int(_STANDALONE))
+)
+
+
+def set_library_state(transaction: Transaction, library_id: uuid.UUID, operational_state: NtmsOperationalState) -> bool:
+    """Set the operational state of a library, with it that of a stand-alone drive, which comes and goes as the library.
+
+    A drive that needs service is left to inventories. False if nothing changed.
+    """
+    changed = set_state(transaction, Kind.NTMS_LIBRARY, library_id, operational_state)
+    if changed and operational_state in (READY, NOT_PRESENT):
+        for drive in transaction.rows(_STANDALONE_DRIVES, library=library_id):
+            set_state(transaction, Kind.NTMS_DRIVE, drive.id, operational_state)
+    return changed
 
 
 # Taking off record
@@ -494,7 +516,7 @@ def delete_drive(transaction: Transaction, caller: Caller, drive: Reference) -> 
     _require(transaction, caller, call, Kind.NTMS_DRIVE, drive_id)
     if row.operational_state != NOT_PRESENT:
         raise InvalidStateError(f"drive {row.name} is still there: only a drive that is not present can be deleted")
-    if row.library_type == NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE:
+    if row.library_type == _STANDALONE:
         _delete_library(transaction, call, row.library_id)
         return
     _send_offline(transaction, call, Kind.NTMS_DRIVE, drive_id)

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, exists, select, update
 
-from rsm.constants import NtmsDriveState
+from rsm.constants import NtmsDriveState, NtmsLibraryType
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
-from rsm.model import Drive, Id, Instant, Int, LibraryRequest, Mount, OperatorRequest, Session, Side
+from rsm.model import Drive, Id, Instant, Int, Library, LibraryRequest, Mount, OperatorRequest, Session, Side
 from rsm.services import events, notifications, operators, queue, sessions, ui
 
 _ID = bindparam("id", type_=Id())
@@ -32,8 +32,10 @@ MOUNT_OF_DRIVE = (
         Side.medium_id,
         Drive.library_id,
         Drive.defer_dismount_seconds,
+        Library.library_type,
     )
     .join(Drive, Drive.id == Mount.drive_id)
+    .join(Library, Library.id == Drive.library_id)
     .join(Side, Side.id == Mount.side_id)
     .where(Mount.drive_id == _DRIVE)
 )
@@ -57,7 +59,10 @@ _PENDING_DISMOUNTS = select(LibraryRequest.id, LibraryRequest.due).where(
 
 
 def make_dismountable(transaction: Transaction, drive_id: uuid.UUID, call: str, *, deferred: bool) -> None:
-    """Let go of what a drive holds: it is put away at once, or `deferred` after the drive's own delay."""
+    """Let go of what a drive holds: it is put away at once, or `deferred` after the drive's own delay.
+
+    A stand-alone drive has no delay: its cartridge stays in it anyway, for a person to take it out.
+    """
     mount = transaction.row(MOUNT_OF_DRIVE, drive=drive_id)
     if mount is None:
         return
@@ -65,7 +70,8 @@ def make_dismountable(transaction: Transaction, drive_id: uuid.UUID, call: str, 
         state = int(NtmsDriveState.NTMS_DRIVESTATE_DISMOUNTABLE)
         transaction.change(_SET_DRIVE_STATE, drive=drive_id, new_state=state, now=transaction.now)
         events.record(transaction, call, Operation.NTMS_OBJ_UPDATE, Kind.NTMS_DRIVE, drive_id, after={"state": state})
-    delay = timedelta(seconds=mount.defer_dismount_seconds) if deferred else timedelta()
+    stays = deferred and mount.library_type != NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE
+    delay = timedelta(seconds=mount.defer_dismount_seconds) if stays else timedelta()
     queue_dismount(transaction, mount.library_id, drive_id, mount.medium_id, transaction.now + delay, mount.side_id)
 
 

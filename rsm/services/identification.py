@@ -15,7 +15,7 @@ from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState, NtmsPoolType
 from rsm.db import Transaction
-from rsm.model import Id, Instant, Int, LibraryRequest, MediaPool, PhysicalMedium, Side, Text
+from rsm.model import Id, Instant, Int, Library, LibraryRequest, MediaPool, PhysicalMedium, Side, Text
 from rsm.services import events, queue
 from rsm.services.devices import Place
 from rsm.services.epochs import check_epoch
@@ -41,8 +41,10 @@ _MEDIUM = (
         PhysicalMedium.drive_id,
         PhysicalMedium.port_id,
         MediaPool.pool_type,
+        Library.barcode_reader,
     )
     .join(MediaPool, MediaPool.id == PhysicalMedium.pool_id)
+    .join(Library, Library.id == PhysicalMedium.library_id)
     .where(PhysicalMedium.id == _ID)
 )
 _SAME_LABEL = (
@@ -129,7 +131,7 @@ def record_identity(
         right = is_label_right(side, label)
         if right and label is not None and not side.label_type:
             set_label(transaction, side.id, label.type, label.id, label.info)
-        if right or medium.barcode:
+        if right or (medium.barcode and medium.barcode_reader):
             return Identity(medium_id, right)
         medium = _exchange(transaction, library_id, medium)
         side = side_at(transaction, medium.id, number)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, func, or_, select
 
 from rsm import identity
 from rsm.constants import (
@@ -46,7 +46,7 @@ from rsm.services import access, queue
 from rsm.services.devices import Place, set_state
 from rsm.services.media import enter_medium
 from rsm.services.objects import Reference, find
-from rsm.services.places import go_offline, learn_barcode, set_occupied, set_place, set_slot
+from rsm.services.places import go_offline, learn_barcode, rest_in_drive, set_occupied, set_place, set_slot
 from rsm.services.pools import create_system_pools, find_system_pool
 from rsm.services.queue import FAST, FULL
 
@@ -125,13 +125,16 @@ _DEVICE = select(
     Library.back_end,
     Library.address,
     Library.operational_state,
-    exists()
-    .where(
-        DevicePath.device_id == Changer.id,
-        Changer.library_id == Library.id,
-        DevicePath.host == bindparam("host", type_=Text()),
-    )
-    .label("reached"),
+    or_(
+        *(
+            exists().where(
+                DevicePath.device_id == device.id,
+                device.library_id == Library.id,
+                DevicePath.host == bindparam("host", type_=Text()),
+            )
+            for device in (Changer, Drive)
+        )
+    ).label("reached"),
 ).where(Library.id == _LIBRARY)
 
 
@@ -432,6 +435,7 @@ def record_look(
             findings.appeared.append(enter_found(transaction, library_id, place, status, request_id))
         except RsmError as error:
             findings.problems.append(f"{status.name}: {error}")
+    rest_in_drive(transaction, library_id)
     if gone and not complete:
         queue.queue_inventory(transaction, library_id)
     return findings

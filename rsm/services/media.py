@@ -544,10 +544,13 @@ def _check_target(source: Pool, target: Pool) -> None:
         raise InvalidMediaPoolError("a cartridge of a free pool cannot be moved to a free pool")
 
 
+_AT_REST = (NtmsMediaState.NTMS_MEDIASTATE_IDLE, NtmsMediaState.NTMS_MEDIASTATE_UNLOADED)
+
+
 def _check_at_rest(medium: Any, source: Pool, sides: Sequence[Any]) -> None:
     if medium.is_in_use:
         raise BusyError(f"cartridge {medium.name!a} is in use: dismount it first")
-    if medium.media_state != NtmsMediaState.NTMS_MEDIASTATE_IDLE:
+    if medium.media_state not in _AT_REST:
         raise BusyError(f"cartridge {medium.name!a} is not in its slot: try again when it is there")
     if source.pool_type is _FREE and any(side.state == State.NTMS_PARTSTATE_UNPREPARED for side in sides):
         raise BusyError(f"cartridge {medium.name!a} has no free label yet: it can be moved once one is written")

@@ -144,10 +144,15 @@ _DRIVES_FOR = (
     .where(Drive.library_id == _LIBRARY, DriveTypeMediaType.media_type_id == bindparam("media_type", type_=Id()))
     .order_by(Drive.number)
 )
-_REACHABLE = exists().where(
-    DevicePath.device_id == Changer.id,
-    DevicePath.host == bindparam("host", type_=Text()),
-    Changer.library_id == Library.id,
+_REACHABLE = or_(
+    *(
+        exists().where(
+            DevicePath.device_id == device.id,
+            DevicePath.host == bindparam("host", type_=Text()),
+            device.library_id == Library.id,
+        )
+        for device in (Changer, Drive)
+    )
 )
 _LIBRARY_FOR = (
     select(Library.id)
@@ -352,6 +357,7 @@ _MOUNTED = (
         Library.id.label("library_id"),
         Library.back_end,
         Library.address,
+        Library.library_type,
         select(DevicePath.path)
         .where(DevicePath.device_id == Drive.id, DevicePath.host == bindparam("host", type_=Text()))
         .scalar_subquery()

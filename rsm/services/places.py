@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, exists, select, update
 
 from rsm.constants import (
     NtmsDriveState,
+    NtmsLibraryType,
     NtmsMediaState,
     NtmsOpreqCommand,
     NtmsOpreqState,
@@ -280,6 +281,40 @@ def set_occupied(transaction: Transaction, drive_id: uuid.UUID, occupied: bool) 
     """Write down whether something is in a drive that no cartridge on record is in."""
     state = NtmsDriveState.NTMS_DRIVESTATE_MOUNTED if occupied else NtmsDriveState.NTMS_DRIVESTATE_DISMOUNTED
     _set_drive(transaction, drive_id, state, occupied=occupied)
+
+
+_LOADED = select(Drive.state, PhysicalMedium.id).join(PhysicalMedium, PhysicalMedium.drive_id == Drive.id)
+_LOADED = _LOADED.where(Drive.id == _DRIVE)
+
+
+def set_unloaded(transaction: Transaction, drive_id: uuid.UUID) -> None:
+    """Write down that nobody uses what is in a stand-alone drive: a person may take it out."""
+    loaded = transaction.row(_LOADED, drive=drive_id)
+    if loaded is None:
+        return
+    end_mount(transaction, drive_id)
+    if loaded.state != NtmsDriveState.NTMS_DRIVESTATE_UNLOADED:
+        _set_drive(transaction, drive_id, NtmsDriveState.NTMS_DRIVESTATE_UNLOADED, occupied=True)
+    set_media_state(transaction, loaded.id, NtmsMediaState.NTMS_MEDIASTATE_UNLOADED)
+
+
+_RESTING = (
+    select(Drive.id)
+    .join(Library, Library.id == Drive.library_id)
+    .join(PhysicalMedium, PhysicalMedium.drive_id == Drive.id)
+    .where(
+        Library.id == _LIBRARY,
+        Library.library_type == int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE),
+        PhysicalMedium.media_state == int(NtmsMediaState.NTMS_MEDIASTATE_MOUNTED),
+        ~exists().where(Mount.drive_id == Drive.id),
+    )
+)
+
+
+def rest_in_drive(transaction: Transaction, library_id: uuid.UUID) -> None:
+    """Write down that what was put into a stand-alone drive rests there, as a cartridge of a robot does in its slot."""
+    for drive in transaction.rows(_RESTING, library=library_id):
+        set_unloaded(transaction, drive.id)
 
 
 def end_mount(transaction: Transaction, drive_id: uuid.UUID) -> None:

@@ -57,6 +57,7 @@ class Action(enum.StrEnum):
     OPEN_DOOR = "unlock door"
     CLOSE_DOOR = "lock door"
     AWAIT_PERSON = "wait for a person"
+    EJECT = "eject"
 
     @property
     def work(self) -> str:
@@ -224,7 +225,7 @@ _LIVE = select(*LibraryRequest.__table__.columns).where(LibraryRequest.library_i
 _PATIENT = or_(LibraryRequest.operation == int(queue.IDENTIFY), LibraryRequest.operation == int(queue.WRITE_FREE_LABEL))
 _LIVE_URGENT = _LIVE.where(~_PATIENT)
 _LIVE_PATIENT = _LIVE.where(_PATIENT).order_by(LibraryRequest.id).limit(_MOST_PATIENT)
-_LIBRARY_STATE = select(Library.enabled, Library.epoch).where(Library.id == _LIBRARY)
+LIBRARY_STATE = select(Library.enabled, Library.library_type).where(Library.id == _LIBRARY)
 
 
 def can_use(fit: Any, *, writing: bool) -> bool:
@@ -235,7 +236,9 @@ def can_use(fit: Any, *, writing: bool) -> bool:
 class Planner:
     """One look at a library, and what can begin in it."""
 
-    def __init__(self, transaction: Transaction, library_id: uuid.UUID, running: Running) -> None:
+    way_to_look = queue.FAST  # the inventory that finds what a person brought
+
+    def __init__(self, transaction: Transaction, library_id: uuid.UUID, running: Running, state: Any = None) -> None:
         self._transaction = transaction
         self._library_id = library_id
         self._running = running
@@ -244,7 +247,7 @@ class Planner:
             *transaction.rows(_LIVE_URGENT, **parameters),
             *transaction.rows(_LIVE_PATIENT, **parameters),
         ]
-        self._enabled = bool(transaction.one(_LIBRARY_STATE, "a library", **parameters).enabled)
+        self._enabled = bool((state or transaction.one(LIBRARY_STATE, "a library", **parameters)).enabled)
         self._drives = transaction.rows(_DRIVES, **parameters)
         self._mounts = {mount.drive_id: mount for mount in transaction.rows(_MOUNTS, **parameters)}
         self._fits = {(fit.drive_type_id, fit.media_type_id): fit for fit in transaction.rows(_FITS, **parameters)}

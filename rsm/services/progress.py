@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, delete, exists, func, select, update
 from rsm.constants import (
     ErrorCode,
     NtmsDriveState,
+    NtmsInventoryMethod,
     NtmsLmState,
     NtmsMediaState,
     NtmsOpreqState,
@@ -22,7 +23,7 @@ from rsm.constants import (
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
-from rsm.errors import MediaOfflineError, RequestRefusedError, TimeoutError
+from rsm.errors import BusyError, MediaOfflineError, RequestRefusedError, TimeoutError
 from rsm.model import (
     Drive,
     Id,
@@ -38,12 +39,20 @@ from rsm.model import (
     Side,
 )
 from rsm.services import events, places, queue
-from rsm.services.attended_planning import AttendedPlanner
 from rsm.services.devices import Place
 from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_dismount
 from rsm.services.epochs import check_epoch
 from rsm.services.places import MOUNT_IN_DRIVE, WHERE, end_mount, set_media_state, set_place
-from rsm.services.planning import Running, Start
+from rsm.services.planning import Action, Running, Start
+from rsm.services.standalone import (
+    EJECT,
+    Ejecting,
+    StandalonePlanner,
+    end_eject,
+    finish_eject,
+    judge_eject,
+    plan_library,
+)
 from rsm.statements import insert_row
 
 MOST_ATTEMPTS = 4
@@ -92,7 +101,6 @@ _FIRST_ORDER = (
 _INSERT_STEP = insert_row(RequestStep)
 _DELETE_STEPS = delete(RequestStep).where(RequestStep.request_id == _ID)
 _ASKED = select(OperatorRequest.id, OperatorRequest.state).where(OperatorRequest.library_request_id == _ID)
-_OF_REQUEST = select(LibraryRequest.completed).where(LibraryRequest.id == _ID)
 
 
 @dataclass(slots=True)
@@ -105,18 +113,20 @@ class Outlook:
     returned: list[Any] = field(default_factory=list)
     to_ask_for: list[Any] = field(default_factory=list)
     to_look_for: list[Any] = field(default_factory=list)
+    taken_out: list[Any] = field(default_factory=list)
+    method: NtmsInventoryMethod = queue.FAST
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        waiting = self.returned or self.to_ask_for or self.to_look_for
+        waiting = self.returned or self.to_ask_for or self.to_look_for or self.taken_out
         return not (self.starts or self.endings or self.orphans or waiting)
 
 
 def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> Outlook:
     """Find out what a library can begin, and what became of the requests that wait for a person or a time."""
-    planner = AttendedPlanner(transaction, library_id, running)
-    outlook = Outlook(planner.plan())
+    planner = plan_library(transaction, library_id, running)
+    outlook = Outlook(planner.plan(), method=planner.way_to_look)
     begun = {start.request.id for start in outlook.starts}
     for request in planner.requests:
         if request.id in begun or request.id in running.starts:
@@ -126,7 +136,7 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
             if transaction.row(_MOUNT_OF_REQUEST, id=request.id) is None:
                 outlook.orphans.append(request)
             continue
-        if request.operation in queue.ATTENDED:
+        if queue.is_attended(request):
             continue  # what becomes of it is found out by going on with it
         medium = planner.medium(request.medium_id)
         over = request.expires is not None and request.expires <= transaction.now
@@ -135,6 +145,8 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
             outlook.endings.append((request, queue.CANCELLED, TimeoutError.code, "its time is over"))
         elif request.details.get("drive_asked") and not planner.has_drive(request.drive_id):
             outlook.endings.append((request, queue.FAILED, ErrorCode.ERROR_INVALID_DRIVE, "its drive is gone"))
+        elif request.operation == EJECT and isinstance(planner, StandalonePlanner):
+            _look_at_eject(transaction, outlook, request)
         elif request.medium_id is not None and medium is None:
             outlook.endings.append((request, queue.INVALID, ErrorCode.ERROR_INVALID_MEDIA, "its cartridge is gone"))
         elif request.state == queue.WAITING:
@@ -162,10 +174,28 @@ def _look_at_waiting(transaction: Transaction, outlook: Outlook, request: Any, m
         if inventory is None:
             outlook.to_look_for.append(request)
         else:
-            ended = transaction.row(_OF_REQUEST, id=uuid.UUID(inventory))
-            if ended is None or ended.completed is not None:
+            if not _is_looking(transaction, inventory):
                 text = f"cartridge {medium.name} was not found in the library, although it was said to be there"
                 outlook.endings.append((request, queue.FAILED, MediaOfflineError.code, text))
+
+
+def _is_looking(transaction: Transaction, inventory: str) -> bool:
+    """Tell whether an inventory, or what it led to, has not ended."""
+    return queue.count_live_parts(transaction, uuid.UUID(inventory))[0] > 0
+
+
+def _look_at_eject(transaction: Transaction, outlook: Outlook, request: Any) -> None:
+    found, name = judge_eject(transaction, request)
+    inventory = request.details.get("inventory")
+    if found is Ejecting.DONE:
+        outlook.taken_out.append(request)
+    elif found is Ejecting.REFUSED:
+        outlook.endings.append((request, queue.FAILED, RequestRefusedError.code, f"cartridge {name}: {found.value}"))
+    elif found is Ejecting.TO_LOOK_FOR and inventory is None:
+        outlook.to_look_for.append(request)
+    elif found is Ejecting.TO_LOOK_FOR and not _is_looking(transaction, inventory):
+        text = f"cartridge {name} is in its drive still, although {found.value}"
+        outlook.endings.append((request, queue.FAILED, BusyError.code, text))
 
 
 def _look_at_offline(outlook: Outlook, request: Any, medium: Any) -> None:
@@ -194,9 +224,11 @@ def start_due(transaction: Transaction, library_id: uuid.UUID, epoch: int, runni
         _set_state(transaction, request, queue.QUEUED)
     for request in outlook.to_look_for:
         inventory = queue.insert_request(
-            transaction, queue.INVENTORY, library_id, caller_user=request.user_name, option=int(queue.FAST)
+            transaction, queue.INVENTORY, library_id, caller_user=request.user_name, option=int(outlook.method)
         )
         _set_state(transaction, request, queue.WAITING, inventory=str(inventory))
+    for request in outlook.taken_out:
+        end_eject(transaction, request)
     for request in outlook.to_ask_for:
         _set_state(transaction, request, queue.WAITING, inventory=None)  # what looked for it before says nothing now
         queue.drop_operator_requests(transaction, request.id)
@@ -375,10 +407,17 @@ def finish(transaction: Transaction, library_id: uuid.UUID, epoch: int, start: S
     request = queue.read_request(transaction, start.request.id)
     if start.request.operation == queue.MOUNT:
         _finish_mount(transaction, library_id, start, request)
+    elif start.steps and start.steps[-1].action is Action.EJECT:
+        assert start.drive_id is not None
+        places.set_unloaded(transaction, start.drive_id)
+        if request is not None and request.completed is None and not finish_eject(transaction, request):
+            _set_state(transaction, request, queue.WAITING)
     else:
         if request is not None and request.completed is None:
             queue.end_request(transaction, request.id, queue.PASSED)
-        if start.request.operation != queue.DISMOUNT and start.drive_id is not None:
+        if start.drive_id is not None and start.steps and start.steps[-1].action is Action.UNLOAD:
+            places.set_unloaded(transaction, start.drive_id)  # and left there, as a person is the robot
+        elif start.request.operation != queue.DISMOUNT and start.drive_id is not None:
             _defer_dismount(transaction, library_id, start.drive_id)
 
 
@@ -530,6 +569,7 @@ def settle_medium(transaction: Transaction, library_id: uuid.UUID, medium_id: uu
     mount = transaction.row(MOUNT_IN_DRIVE, drive=medium.drive_id)
     if mount is None:
         set_media_state(transaction, medium_id, NtmsMediaState.NTMS_MEDIASTATE_MOUNTED)
+        places.rest_in_drive(transaction, library_id)
         if empty:
             queue_dismount(transaction, library_id, medium.drive_id, medium_id, transaction.now)
     else:

@@ -287,7 +287,7 @@ def withdraw_request(transaction: Transaction, request_id: uuid.UUID, *, error_c
     request = read_request(transaction, request_id)
     if request is None or request.completed is not None:
         return False
-    if request.operation in ATTENDED and has_begun(request):
+    if is_attended(request) and has_begun(request):
         tell_to_end(transaction, request, "cancel", "withdraw")
         return True
     group = list_group(transaction, request)
@@ -304,6 +304,11 @@ _SET_DETAILS = (
     .where(LibraryRequest.id == _ID)
     .values(details=bindparam("new_details", type_=Json()), modified=bindparam("now", type_=Instant()))
 )
+
+
+def is_attended(request: Any) -> bool:
+    """Tell whether a person at a robot does a part of a request; what a drive of its own ejects is no robot's."""
+    return request.operation in ATTENDED and request.drive_id is None
 
 
 def has_begun(request: Any) -> bool:

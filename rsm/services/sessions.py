@@ -80,6 +80,12 @@ def list_open(transaction: Transaction) -> list[OpenSession]:
         return [OpenSession(row.id, int(row.lock_name), row.host) for row in transaction.rows(_OPEN)]
 
 
+def is_open(transaction: Transaction, session_id: uuid.UUID) -> bool:
+    """Tell whether a session has a row, and neither ended nor was taken for dead."""
+    row = transaction.row(_READ, id=session_id)
+    return row is not None and row.closed is None
+
+
 def mark_closed(transaction: Transaction, session_id: uuid.UUID) -> bool:
     """Mark a session as closed; tell whether it had a row that was open."""
     return bool(transaction.change(_CLOSE, id=session_id, now=transaction.now))

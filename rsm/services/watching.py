@@ -21,10 +21,10 @@ from rsm.security import Caller
 from rsm.services import access, queue
 from rsm.services.agenda import REACHED, read_agenda
 from rsm.services.attended import tell_progress
-from rsm.services.attended_planning import AttendedPlanner
 from rsm.services.devices import Place, read_elements_of
 from rsm.services.planning import Planner, Running
 from rsm.services.progress import look
+from rsm.services.standalone import plan_library
 
 _SOON = timedelta(seconds=1)  # what was put back to be tried again is due within it
 _ID = bindparam("id", type_=Id())
@@ -91,7 +91,7 @@ def explain_requests(transaction: Transaction, caller: Caller, request_ids: Sequ
     for request_id in request_ids:
         request = _request(transaction, caller, request_id)
         if request.library_id not in planners and request.completed is None:
-            planners[request.library_id] = AttendedPlanner(transaction, request.library_id, Running())
+            planners[request.library_id] = plan_library(transaction, request.library_id, Running())
         told.append(_explain(transaction, planners.get(request.library_id), request))
     return tuple(told)
 
@@ -107,7 +107,7 @@ def _explain(transaction: Transaction, planner: Planner | None, request: Any) ->
         return "its last step is done" if step is None else _spoken_step(transaction, request, step)
     if request.due is not None and request.due > transaction.now:
         return f"it is due at {request.due:%Y-%m-%d %H:%M:%S}Z"
-    if request.operation in queue.ATTENDED:
+    if queue.is_attended(request):
         gathered = request.state == queue.WAITING
         return "its session gathers more before it begins" if gathered else planner.explain(request)[1]
     if request.medium_id is None or request.operation == queue.DISMOUNT:

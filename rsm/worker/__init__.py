@@ -1,8 +1,9 @@
 """The worker: one thread a catalogue in every process that may carry out library work.
 
 It claims libraries that have something to begin and that nobody else holds, has their requests carried out
-(`rsm.worker.holder`), ends sessions whose process died, and purges what was kept long enough. It decides nothing about
-media: services do. It holds no transaction while a device works.
+(`rsm.worker.holder`), has stand-alone drives watched (`rsm.worker.watchman`), ends sessions whose process died, and
+purges what was kept long enough. It decides nothing about media: services do. It holds no transaction while a device
+works.
 """
 
 import logging
@@ -21,6 +22,7 @@ from rsm.services.agenda import Work
 from rsm.services.planning import Running
 from rsm.services.sessions import OpenSession, claim_of_library
 from rsm.worker.holder import Holder
+from rsm.worker.watchman import Watchman
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Worker:
         self._unclaimed: dict[uuid.UUID, float] = {}
         self._next_purge = time.monotonic()
         self._process = os.getpid()
+        self._watchman = Watchman(self)
         self._thread = threading.Thread(target=self._work, name="rsm-worker", daemon=True)
 
     def start(self) -> None:
@@ -119,6 +122,7 @@ class Worker:
                 watcher.wait(seen, seconds)
         for library_id in list(self._holders):
             self._let_go(library_id)
+        self._watchman.stop()
 
     @property
     def _is_busy(self) -> bool:
@@ -129,6 +133,7 @@ class Worker:
         self._database.claims.renew()
         found = self.read(agenda.read_agenda, identity.host())
         others = self._end_dead_sessions(found.sessions)
+        self._watchman.watch(found.watched)
         seconds = _LOOK_SECONDS if others or found.libraries else _IDLE_LOOK_SECONDS
         for work in found.libraries:
             if self._stopping.is_set():

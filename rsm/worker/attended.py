@@ -186,5 +186,5 @@ def _has_left(status: ElementStatus, barcode: str) -> bool:
 
 def performer_of(holder: "Holder", start: Start) -> Performer:
     """Return what carries out a request."""
-    kind = AttendedPerformer if start.request.operation in queue.ATTENDED else Performer
+    kind = AttendedPerformer if queue.is_attended(start.request) else Performer
     return kind(holder, start)

@@ -90,6 +90,7 @@ class Holder:
         self.robot = Robot()
         self.can_exchange = False
         self.places: dict[int, Place] = {}
+        self._is_standalone = False
         self._database = database
         self._work = work
         self._claim = claim
@@ -160,13 +161,14 @@ class Holder:
             self.backend.claim(epoch)
 
     def _set_library_state(self, state: NtmsOperationalState) -> None:
-        self.worker.write(devices.set_state, Kind.NTMS_LIBRARY, self.library_id, state)
+        self.worker.write(devices.set_library_state, self.library_id, state)
 
     def _sync(self) -> None:
         """Bring the elements on record up to what the device says of itself, when that is news to this process."""
         told = self.backend.read_identity()
         self.robot.set_arms(told.transports)
         self.can_exchange = told.can_exchange
+        self._is_standalone = told.is_standalone
         if _seen_identities.get(self.library_id) != told:
             elements = list(self.backend.read_elements())
             self.worker.write(devices.sync_library, self.library_id, told, elements, identity.host())
@@ -174,9 +176,14 @@ class Holder:
         self.places = self.worker.read(devices.read_elements_of, self.library_id)
 
     def _recover(self) -> None:
-        """Look at every drive, and at all that a move which was broken off could have touched, before anything else."""
+        """Look at every drive, and at all that a move which was broken off could have touched, before anything else.
+
+        What a person changed in a stand-alone drive is left to inventories: there is no move that could be broken off.
+        """
         touched = self.worker.read(progress.broken_off_elements, self.library_id)
         drives = {place.element for place in self.places.values() if place.kind is Kind.NTMS_DRIVE and place.present}
+        if self._is_standalone:
+            drives = set()
         with self.robot:
             known = {each for each in touched | drives if each in self.places and self.places[each].present}
             statuses = list(self.backend.read_elements(known)) if known else []

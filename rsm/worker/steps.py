@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rsm import labels
 from rsm.db import Transaction, new_id
 from rsm.errors import BusyError, InvalidStateError, NotReadyError, NotSupportedError, RsmError
-from rsm.libraries.base import ReadinessState, error_from_os
+from rsm.libraries.base import ReadinessState, SourceEmptyError, error_from_os
 from rsm.services import identification, inventory, mounts, places, progress
 from rsm.services.epochs import check_epoch
 from rsm.services.exchanges import exchange_at, record_exchange
@@ -86,6 +86,7 @@ class Performer:
             Action.KEEP_LABEL: self._keep_label,
             Action.IDENTIFY: self._identify,
             Action.WRITE_FREE_LABEL: self._write_free_label,
+            Action.EJECT: self._eject,
         }
 
     def _medium(self, step: Step) -> uuid.UUID:
@@ -150,8 +151,8 @@ class Performer:
             raise
         holder.record(record, self._start.request.id, number)
 
-    def _look_at(self, elements: set[int]) -> None:
-        """Write down what the device shows in some elements, after something went otherwise than planned."""
+    def _look_at(self, elements: set[int], *, complete: bool = False) -> None:
+        """Write down what the device shows in some elements, `complete`: in all there are."""
         holder = self._holder
         with holder.robot:
             try:
@@ -161,7 +162,7 @@ class Performer:
 
             def put_right(transaction: Transaction) -> None:
                 check_epoch(transaction, holder.library_id, holder.epoch)
-                inventory.record_look(transaction, holder.library_id, holder.places, statuses, complete=False)
+                inventory.record_look(transaction, holder.library_id, holder.places, statuses, complete=complete)
 
             holder.write(put_right)
 
@@ -300,6 +301,15 @@ class Performer:
             raise error_from_os(error, f"cartridge {side.medium_name}") from error
         seen = LabelSeen(label.type, label.id, label.info)
         self._holder.record(identification.record_free_label, medium_id, step.side, seen)
+
+    def _eject(self, number: int, step: Step) -> None:
+        """Have the drive push its cartridge out, where it can, and write down whether it is out."""
+        assert step.drive_element is not None
+        try:
+            self._backend.eject_drive(step.drive_element, self._holder.epoch)
+        except (NotSupportedError, SourceEmptyError):
+            return  # a person does it, or did
+        self._look_at({step.drive_element}, complete=True)
 
     def _read_label(self, step: Step, barcode: str) -> LabelSeen | None:
         assert step.drive_element is not None

@@ -174,7 +174,7 @@ class Breakable:
         self._run(
             f"CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no room'"
             f" USING ERRCODE = '{state}'; END $$",
-            f"CREATE TRIGGER trouble BEFORE INSERT ON {on} FOR EACH ROW EXECUTE FUNCTION trouble()",
+            f"CREATE TRIGGER trouble BEFORE INSERT OR UPDATE ON {on} FOR EACH ROW EXECUTE FUNCTION trouble()",
         )
         try:
             yield

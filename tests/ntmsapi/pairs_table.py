@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ntmsapi.pairs_damage import first
-from ntmsapi.pairs_world import ALICE, FUNCTIONS, REPLACING, SOUND, WAITING, World, sound_call
+from ntmsapi.pairs_world import ALICE, FUNCTIONS, OF_DRIVES, REPLACING, SOUND, WAITING, World, sound_call
 
 from rsm import ntmsapi
 from rsm.constants import NTMS_INVENTORY_FAST, NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_OPREQ_MESSAGE, ErrorCode
@@ -138,6 +138,9 @@ LAST_TABLE = {
     "OpenNtmsNotification": "notification_subscriber",
     "CloseNtmsNotification": "notification_subscriber",
     "GetNtmsUIOptions": "ui_destination",
+    "BeginNtmsDeviceChangeDetection": "catalogue",
+    "SetNtmsDeviceChangeDetection": "library_request",
+    "EndNtmsDeviceChangeDetection": "catalogue",
 }
 
 
@@ -170,7 +173,7 @@ def no_room(w: World, function: str) -> Attempt:
     elif w.is_sqlite:
         w.fill_up()
         for _ in range(MOST_FILLINGS):  # free pages, or pages that are not full yet, are used up by the call itself
-            if function in WAITING or w.takes_room(call):
+            if function in (*WAITING, *OF_DRIVES) or w.takes_room(call):
                 break
             assert first(call()) == 0
             call = sound_call(w, function)

@@ -5,6 +5,7 @@ changes for a while (a list of rights, a table that is gone) is put right again 
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import shutil
@@ -51,6 +52,7 @@ from rsm.constants import (
     NtmsOperationalState,
 )
 from rsm.constants import NtmsObjectsTypes as Kind
+from rsm.libraries.virtual_make import make_cartridge
 from rsm.ntmsapi import NTMS_FILESYSTEM_INFO, NTMS_OBJECTINFORMATION
 from rsm.security import ALL_RIGHTS, GUARD_KINDS, AccessRights, Ace, Caller, SecurityDescriptor
 from rsm.services import properties, queue
@@ -74,6 +76,7 @@ WRITERS = frozenset(FUNCTIONS) - {
     "GetNtmsObjectSecurity",
     "GetNtmsRequestOrder",
     "GetNtmsUIOptions",
+    "GetVolumesFromDrive",
     "WaitForNtmsNotification",
     "WaitForNtmsOperatorRequest",
 }
@@ -262,11 +265,7 @@ class World(Breakable):
 
     def stock(self, **options: Any) -> mounting.Stock:
         """Return a virtual library of its own with cartridges that are allocated."""
-        if self.worlds is None:
-            folder = Path(tempfile.mkdtemp(prefix="rsm-world-"))
-            self.undo.callback(shutil.rmtree, folder)
-        else:
-            folder = self.worlds.folder
+        folder = self.folder
         with self.working():
             stock = mounting.make_stock(self.session, folder, **options)
         for drive in stock.drives:  # what one case leaves in a drive must not be put away in the middle of a later one
@@ -283,6 +282,42 @@ class World(Breakable):
         builders.set_columns(self.url, model.PhysicalMedium, medium, slot_id=None, drive_id=library.drives[0])
         builders.add_mount(self.url, side, library.drives[0], in_use=in_use)
         return side, library.drives[0]
+
+    def feeder(self, barcode: str | None = None, media_type: uuid.UUID | None = None) -> tuple[Path, uuid.UUID]:
+        """Return the folder and the library of a new stand-alone drive, with a cartridge in it if it has a bar code."""
+        folder = self.folder / self.name("feeder")
+        folder.mkdir()
+        types = [media_type or self.lto8]
+        if barcode is None:
+            return folder, self.session.libraries.add("standalone", str(folder), media_types=types).id
+        make_cartridge(folder, folder.name.replace("feeder", "A"), "LTO-8", capacity_bytes=10_000)
+        with self.working():
+            library = self.session.libraries.add("standalone", str(folder), media_types=types)
+            mounting.settle(self.session, library.id)
+        return folder, library.id
+
+    def fresh_feeder(self) -> uuid.UUID:
+        """Return the library of a new stand-alone drive that nothing is queued for."""
+        _, library = self.feeder()
+        self.session.libraries.stop_inventory(library)
+        return library
+
+    @functools.cached_property
+    def made_feeder(self) -> Path:
+        """The folder of a stand-alone drive with a cartridge in it, on no record."""
+        folder = self.folder / self.name("feeder")
+        folder.mkdir()
+        make_cartridge(folder, "V00001", "LTO-8", capacity_bytes=10_000)
+        return folder
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where a case may make folders."""
+        if self.worlds is not None:
+            return Path(tempfile.mkdtemp(dir=self.worlds.folder))
+        folder = Path(tempfile.mkdtemp(prefix="rsm-world-"))
+        self.undo.callback(shutil.rmtree, folder)
+        return folder
 
     def medium_structure(self, pool: uuid.UUID, sides: int = 1, **members: Any) -> NTMS_OBJECTINFORMATION:
         """Return what CreateNtmsMedia wants of a cartridge."""
@@ -446,6 +481,12 @@ def _mountable(w: World) -> tuple[Any, ...]:
     return [medium.id], None, 1, int(NTMS_MOUNT_WRITE), 0, mounting.LONG_MS
 
 
+def _detection(w: World) -> tuple[Any]:
+    code, handle = ntmsapi.BeginNtmsDeviceChangeDetection(w.h)
+    assert code == 0
+    return (handle,)
+
+
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
@@ -474,6 +515,11 @@ SOUND: dict[str, Sound] = {
     "SwapNtmsMedia": _two_held,
     "UpdateNtmsOmidInfo": lambda w: (w.held(), NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_FILESYSTEM_INFO("UDF", "a", 5)),
     "WaitForNtmsOperatorRequest": lambda w: (w.asked(satisfied=True),),
+    "BeginNtmsDeviceChangeDetection": lambda w: (),
+    "SetNtmsDeviceChangeDetection": lambda w: (None, [w.fresh_feeder()], int(NTMS_LIBRARY)),
+    "EndNtmsDeviceChangeDetection": _detection,
+    "EjectDiskFromSADrive": lambda w: (w.url, "tests", str(w.feeder()[0])),
+    "GetVolumesFromDrive": lambda w: (str(w.made_feeder),),
     "OpenNtmsNotification": lambda w: (int(NTMS_MEDIA_POOL),),
     "WaitForNtmsNotification": lambda w: (0,),
     "CloseNtmsNotification": lambda w: (),
@@ -508,7 +554,8 @@ SOUND: dict[str, Sound] = {
 WAITING = ("IdentifyNtmsSlot", "MountNtmsMedia")  # what they queue they wait for, so a worker has to be there
 REPLACING = ("ImportNtmsDatabase",)  # other sessions are dead after it, and it bears nothing that is mounted
 OF_NOTIFICATIONS = ("WaitForNtmsNotification", "CloseNtmsNotification")  # their handle is no session's
-WITH_HANDLE = [name for name in SOUND if name not in ("OpenNtmsSession", *OF_NOTIFICATIONS)]
+OF_DRIVES = ("EjectDiskFromSADrive", "GetVolumesFromDrive")  # they take no handle at all
+WITH_HANDLE = [name for name in SOUND if name not in ("OpenNtmsSession", *OF_NOTIFICATIONS, *OF_DRIVES)]
 
 
 def sound_call(w: World, name: str) -> Callable[[], Any]:
@@ -517,12 +564,19 @@ def sound_call(w: World, name: str) -> Callable[[], Any]:
         return partial(_open_and_close, *SOUND[name](w))
     if name in REPLACING:
         return partial(w.import_and_reopen, *SOUND[name](w))
+    if name in OF_DRIVES:
+        return partial(getattr(ntmsapi, name), *SOUND[name](w), **of_administrator(name))
     handle = w.new_handle() if name == "CloseNtmsSession" else w.h
     if name in OF_NOTIFICATIONS:
         handle = w.new_notification()
         w.pool()
     call = partial(getattr(ntmsapi, name), handle, *SOUND[name](w))
     return partial(w.at_work, call) if name in WAITING else call
+
+
+def of_administrator(name: str) -> dict[str, Any]:
+    """Return what makes a call that opens a session of its own one of the administrator's."""
+    return {"caller": ADMINISTRATOR} if name == "EjectDiskFromSADrive" else {}
 
 
 def _open_and_close(*arguments: Any) -> Any:

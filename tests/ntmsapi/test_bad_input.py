@@ -16,6 +16,7 @@ import pytest
 from conftest import Postgresql
 from ntmsapi.pairs_world import (
     FUNCTIONS,
+    OF_DRIVES,
     OF_NOTIFICATIONS,
     OWNER_AND_DACL,
     REPLACING,
@@ -28,6 +29,7 @@ from ntmsapi.pairs_world import (
     change,
     everything,
     first,
+    of_administrator,
     run_script,
     sound_call,
 )
@@ -88,6 +90,7 @@ MAY_BE_NONE = {
 OF_ONE = {("AllocateNtmsMedia", "lpMediaId"), ("MountNtmsMedia", "lpDriveId")}
 HANDLES = ("hSession", "hNotification")
 OF_PORTS = ("AccessNtmsLibraryDoor", "EjectNtmsMedia", "InjectNtmsMedia")
+OF_DETECTION = tuple(f"{word}NtmsDeviceChangeDetection" for word in ("Begin", "Set", "End"))
 OF_UI = ("GetNtmsUIOptions", "SetNtmsUIOptions")
 DEFAULTED = {"dwOptions", "dwTimeout", "dwCount", "dwPriority"}
 NO_ARRAY: list[Any] = ["x", b"x", 5, 1.5, object(), {}, NULL_GUID, [None], ["text"], [5], [b"x" * 16]]
@@ -108,6 +111,8 @@ def wrong_of_one_call(w: World, function: str, name: str) -> list[Any] | None:
         return [None, *NO_GUID]
     if name == "dwAction" and function in OF_PORTS:
         return [None, *NO_NUMBER, 4, 0x80000000, 0xFFFFFFFF]
+    if function in OF_DETECTION or function in OF_DRIVES:
+        return wrong_of_drives(w, function, name)
     if name == "dwCount":
         return [*NO_NUMBER, 1000, *([] if function == "DeleteNtmsRequests" else [0])]
     if function == "DeleteNtmsRequests" and name == "lpRequestId":
@@ -118,6 +123,25 @@ def wrong_of_one_call(w: World, function: str, name: str) -> list[Any] | None:
     if name == "dwType" and function in (*OF_UI, "OpenNtmsNotification"):
         return [None, *NO_NUMBER, 0, *([4, 5] if function in OF_UI else [19, 20]), 0x80000000, 0xFFFFFFFF]
     return None
+
+
+def wrong_of_drives(w: World, function: str, name: str) -> list[Any] | None:
+    """Return the values that an argument of the calls about drives that people feed must not have."""
+    others = [one for kind, one in w.one_of_each().items() if kind is not Kind.NTMS_LIBRARY]
+    return {
+        "DetectHandle": [5, "x", object(), [], w.h, NULL_GUID, *([None] if function.startswith("End") else [])],
+        "lpRequestId": [None, *NO_ARRAY, [], (), [NULL_GUID], [uuid.uuid4()], *([one] for one in others)],
+        "dwType": [None, *NO_NUMBER, 0, 1, 2, 3, 18, 19, 20, 0xFFFFFFFF],
+        "dwCount": [*NO_NUMBER, 1000, 0],
+        "lpComputerName": [*NO_TEXT, LONG, LONE, "a\0b", "a b", "ftp://x/y"],
+        "lpAppName": [*NO_TEXT, LONG, LONE, "a\0b", "a\x1fb"],
+        "lpDeviceName": [None, *NO_TEXT, *BAD_TEXT, "/dev/null", "Offline", "Robot"],
+        "pszDriveName": [None, *NO_TEXT, *BAD_TEXT, "/dev/null", "Robot"],
+        "hWnd": [],
+        "lpTitle": [*NO_TEXT, LONG, LONE, "a\0b", "x" * 256],
+        "lpMessage": [*NO_TEXT, LONG, LONE, "a\0b", "x" * 256],
+        "dwOptions": [*NO_NUMBER, None, 6, 0x80000000, 0xFFFFFFFF],
+    }.get(name)
 
 
 def wrong_values(w: World, function: str, name: str) -> list[Any]:
@@ -196,7 +220,9 @@ def handle_of(w: World, function: str) -> dict[str, Any]:
         handle = w.new_notification()
         w.pool()
         return {"hNotification": handle}
-    return {} if function == "OpenNtmsSession" else {"hSession": w.new_handle()}
+    if function in OF_DRIVES:
+        return of_administrator(function)
+    return {} if function == "OpenNtmsSession" else {"hSession": w.h if "Detection" in function else w.new_handle()}
 
 
 ARGUMENTS = [

@@ -579,9 +579,19 @@ def test_everything_of_the_header_is_there() -> None:
 
 
 def test_every_call_of_this_stage_is_there() -> None:
-    from rsm.ntmsapi import allocation, database, functions, library, mounting, notifications, operators, ports
+    from rsm.ntmsapi import (
+        allocation,
+        database,
+        functions,
+        library,
+        mounting,
+        notifications,
+        operators,
+        ports,
+        standalone,
+    )
 
-    modules = (allocation, database, functions, library, mounting, notifications, operators, ports)
+    modules = (allocation, database, functions, library, mounting, notifications, operators, ports, standalone)
     assert sorted(name for module in modules for name in module.__all__) == sorted(FUNCTIONS)
-    assert len(FUNCTIONS) == 51
+    assert len(FUNCTIONS) == 56
     assert all(callable(getattr(ntmsapi, name)) and getattr(ntmsapi, name).__doc__ for name in FUNCTIONS)

@@ -18,6 +18,7 @@ from ntmsapi.pairs_operators import subjects
 from ntmsapi.pairs_world import (
     ALICE,
     FUNCTIONS,
+    OF_DRIVES,
     OF_NOTIFICATIONS,
     OWNER_AND_DACL,
     RIGHT,
@@ -143,6 +144,10 @@ def subject(w: World, function: str) -> tuple[tuple[Any, ...], dict[str, Guard]]
             SecurityDescriptor(dacl=(Ace(True, "everyone", RIGHT["U"]),)),
         ),
     }
+    if function == "EjectDiskFromSADrive":
+        folder, fed = w.feeder()
+        guards["library"] = (LIBRARY, fed)
+        return (w.url, "tests", str(folder)), guards
     if function in arguments:
         return arguments[function], guards
     if function in (*OF_NOTIFICATIONS, "OpenNtmsNotification"):
@@ -193,6 +198,10 @@ def work(
         "ExportNtmsDatabase": (),
         "GetNtmsRequestOrder": (library.requests[0],),
         "ImportNtmsDatabase": (),
+        "BeginNtmsDeviceChangeDetection": (),
+        "SetNtmsDeviceChangeDetection": (None, [w.lto7], int(Kind.NTMS_MEDIA_TYPE)),
+        "EndNtmsDeviceChangeDetection": (None,),
+        "GetVolumesFromDrive": (str(w.made_feeder),),
         "IdentifyNtmsSlot": (library.slots[0], NTMS_DISMOUNT_IMMEDIATE),
         "InventoryNtmsLibrary": (library.id, NTMS_INVENTORY_STOP),
         "MountNtmsMedia": ([held], None, None, int(NTMS_MOUNT_WRITE), 0, 0),
@@ -229,7 +238,9 @@ def call(w: World, function: str, caller: Caller, arguments: tuple[Any, ...]) ->
         assert (code == 0) == (handle is not None)
         ntmsapi.CloseNtmsSession(handle)
         return code
-    if function in OF_NOTIFICATIONS:
+    if function == "EjectDiskFromSADrive":
+        return ntmsapi.EjectDiskFromSADrive(*arguments, caller=caller)
+    if function in (*OF_NOTIFICATIONS, *OF_DRIVES):
         return getattr(ntmsapi, function)(*arguments)
     if function == "OpenNtmsNotification":
         code, handle = ntmsapi.OpenNtmsNotification(w.handle(caller), *arguments)
