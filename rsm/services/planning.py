@@ -62,12 +62,8 @@ class Action(enum.StrEnum):
     @property
     def work(self) -> str:
         """Who does it: robot or drive."""
-        return "drive" if self in _IN_DRIVE else "robot"
-
-
-_IN_DRIVE = frozenset(
-    (Action.UNLOAD, Action.LOAD, Action.CHECK_LABEL, Action.KEEP_LABEL, Action.IDENTIFY, Action.WRITE_FREE_LABEL)
-)
+        in_drive = self in (Action.UNLOAD, Action.LOAD, Action.IDENTIFY) or self.value.endswith("label")
+        return "drive" if in_drive else "robot"
 
 
 class Hindrance(enum.Enum):
