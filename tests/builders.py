@@ -280,32 +280,44 @@ def add_media(
     enabled: bool = True,
 ) -> list[list[uuid.UUID]]:
     """Insert many cartridges at once; a side that is allocated or complete gets a logical medium."""
+    with behind(url) as connection:
+        return insert_media(connection, pool, barcodes, *states, library=library, enabled=enabled)
+
+
+def insert_media(
+    connection: sqlalchemy.Connection,
+    pool: rsm.MediaPool,
+    barcodes: list[str],
+    *states: State,
+    library: BuiltLibrary | None = None,
+    enabled: bool = True,
+) -> list[list[uuid.UUID]]:
+    """Insert many cartridges as part of a change behind the program's back."""
     rows: dict[type[Any], list[dict[str, Any]]] = {
         table: [] for table in (model.Object, model.PhysicalMedium, model.Side, model.LogicalMedium)
     }
-    with behind(url) as connection:
-        shelf = connection.execute(sqlalchemy.select(model.Library.id).where(model.Library.online == 0)).scalar_one()
-        last = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.max(model.PhysicalMedium.sequence_number), 0))
-        sequence = connection.execute(last).scalar_one()
-        place = {"pool_id": pool.id, "online": library is not None}
-        made = []
-        for number, barcode in enumerate(barcodes, sequence + 1):
-            medium = _new_row(rows, model.PhysicalMedium, Kind.NTMS_PHYSICAL_MEDIA, barcode)
-            medium |= {**place, **_MEDIUM, "media_type_id": pool.media_type, "sequence_number": number}
-            medium |= {"library_id": library.id if library else shelf, "barcode": barcode, "enabled": enabled}
-            sides = []
-            for position, state in enumerate(states or (State.NTMS_PARTSTATE_AVAILABLE,)):
-                side = _new_row(rows, model.Side, Kind.NTMS_PARTITION, barcode)
-                side |= {**place, **_SIDE, "medium_id": medium["id"], "number": position, "state": int(state)}
-                side["label_id"] = side["id"].bytes
-                sides.append(side["id"])
-                if state in (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE):
-                    held = _new_row(rows, model.LogicalMedium, Kind.NTMS_LOGICAL_MEDIA, barcode)
-                    held |= {"application": "tests", "user_name": "user:admin", "side_id": side["id"]}
-            made.append(sides)
-        for table, new in rows.items():
-            if new:
-                connection.execute(sqlalchemy.insert(table), new)
+    shelf = connection.execute(sqlalchemy.select(model.Library.id).where(model.Library.online == 0)).scalar_one()
+    last = sqlalchemy.select(sqlalchemy.func.coalesce(sqlalchemy.func.max(model.PhysicalMedium.sequence_number), 0))
+    sequence = connection.execute(last).scalar_one()
+    place = {"pool_id": pool.id, "online": library is not None}
+    made = []
+    for number, barcode in enumerate(barcodes, sequence + 1):
+        medium = _new_row(rows, model.PhysicalMedium, Kind.NTMS_PHYSICAL_MEDIA, barcode)
+        medium |= {**place, **_MEDIUM, "media_type_id": pool.media_type, "sequence_number": number}
+        medium |= {"library_id": library.id if library else shelf, "barcode": barcode, "enabled": enabled}
+        sides = []
+        for position, state in enumerate(states or (State.NTMS_PARTSTATE_AVAILABLE,)):
+            side = _new_row(rows, model.Side, Kind.NTMS_PARTITION, barcode)
+            side |= {**place, **_SIDE, "medium_id": medium["id"], "number": position, "state": int(state)}
+            side["label_id"] = side["id"].bytes
+            sides.append(side["id"])
+            if state in (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE):
+                held = _new_row(rows, model.LogicalMedium, Kind.NTMS_LOGICAL_MEDIA, barcode)
+                held |= {"application": "tests", "user_name": "user:admin", "side_id": side["id"]}
+        made.append(sides)
+    for table, new in rows.items():
+        if new:
+            connection.execute(sqlalchemy.insert(table), new)
     return made
 
 

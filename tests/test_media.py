@@ -17,7 +17,12 @@ from rsm.constants import NtmsPartitionState as State
 INSERT, UPDATE, DELETE = Operation.NTMS_OBJ_INSERT, Operation.NTMS_OBJ_UPDATE, Operation.NTMS_OBJ_DELETE
 ONE_SIDED, TWO_SIDED = "LTO-8", "MO_5_RW"
 TAKEN = {State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE, State.NTMS_PARTSTATE_RESERVED}
-FINAL = {State.NTMS_PARTSTATE_DECOMMISSIONED, State.NTMS_PARTSTATE_INCOMPATIBLE}
+NEVER_FREE = {
+    *TAKEN,
+    State.NTMS_PARTSTATE_DECOMMISSIONED,
+    State.NTMS_PARTSTATE_INCOMPATIBLE,
+    State.NTMS_PARTSTATE_UNKNOWN,
+}
 UNPREPARED, IMPORT, AVAILABLE = (
     State.NTMS_PARTSTATE_UNPREPARED,
     State.NTMS_PARTSTATE_IMPORT,
@@ -206,7 +211,7 @@ ANY = "any state"
 # source class, destination class: what becomes of a cartridge by the state of its side
 MOVES: dict[tuple[str, str], dict[Any, type[rsm.RsmError] | None]] = {
     ("application", "application"): {ANY: None},
-    ("application", "free"): {**dict.fromkeys(TAKEN | FINAL, rsm.InvalidStateError), ANY: None},
+    ("application", "free"): {**dict.fromkeys(NEVER_FREE, rsm.InvalidStateError), ANY: None},
     ("application", "import"): {IMPORT: None, ANY: rsm.InvalidMediaPoolError},
     ("application", "unrecognized"): {ANY: rsm.InvalidMediaPoolError},
     ("free", "application"): {UNPREPARED: rsm.BusyError, ANY: None},
@@ -214,11 +219,11 @@ MOVES: dict[tuple[str, str], dict[Any, type[rsm.RsmError] | None]] = {
     ("free", "import"): {UNPREPARED: rsm.BusyError, IMPORT: None, ANY: rsm.InvalidMediaPoolError},
     ("free", "unrecognized"): {UNPREPARED: rsm.BusyError, ANY: rsm.InvalidMediaPoolError},
     ("unrecognized", "application"): {ANY: rsm.InvalidMediaPoolError},
-    ("unrecognized", "free"): {**dict.fromkeys(TAKEN | FINAL, rsm.InvalidStateError), ANY: None},
+    ("unrecognized", "free"): {**dict.fromkeys(NEVER_FREE, rsm.InvalidStateError), ANY: None},
     ("unrecognized", "import"): {ANY: rsm.InvalidMediaPoolError},
     ("unrecognized", "unrecognized"): {ANY: None},  # it is there already
     ("import", "application"): {ANY: rsm.InvalidMediaPoolError},
-    ("import", "free"): {**dict.fromkeys(TAKEN | FINAL, rsm.InvalidStateError), ANY: None},
+    ("import", "free"): {**dict.fromkeys(NEVER_FREE, rsm.InvalidStateError), ANY: None},
     ("import", "import"): {ANY: None},  # it is there already
     ("import", "unrecognized"): {ANY: rsm.InvalidMediaPoolError},
 }

@@ -156,13 +156,13 @@ class Matrix:
             groups.setdefault((self.path(cell.cartridge.place), states, cell.trigger == "delete offline"), []).append(
                 cell
             )
-        for (path, states, shelf), cells in groups.items():
-            library = None if shelf else self.world.near
-            barcodes = [cell.barcode for cell in cells]
-            made = builders.add_media(self.world.url, self.pools[path], barcodes, *states, library=library)
-            for cell, sides in zip(cells, made, strict=True):
-                cell.sides = sides
         with builders.behind(self.world.url) as connection:
+            for (path, states, shelf), cells in groups.items():
+                library = None if shelf else self.world.near
+                barcodes = [cell.barcode for cell in cells]
+                made = builders.insert_media(connection, self.pools[path], barcodes, *states, library=library)
+                for cell, sides in zip(cells, made, strict=True):
+                    cell.sides = sides
             connection.execute(sqlalchemy.update(model.Side).values(allocate_count=1))
             rows = connection.execute(sqlalchemy.select(model.Side.id, model.Side.medium_id)).all()
         media = {row.id: row.medium_id for row in rows}
@@ -297,47 +297,55 @@ def trade(expected: dict[str, Sides], cell: Cell, partner: Cell, before: dict[st
 PICKS = [("", OWN, False), ("", OWN, True), (" draws", FREE, False), (" draws", FREE, True)]
 
 
-def picked(cartridge: Cartridge, new: bool) -> Cartridge | None:
-    """Return what an allocation that names no side makes of a cartridge, None if it does not fit."""
-    place = OWN
-    if cartridge.place == FREE:
-        place = "draws"
-        if UNPREPARED in cartridge.states:
-            return None
-    if AVAILABLE not in cartridge.states or (new and set(cartridge.states) != {AVAILABLE}):
-        return None
-    taken = cartridge.states.index(AVAILABLE)
-    kept = RESERVED if new else AVAILABLE
-    states = [kept if state is AVAILABLE else state for state in cartridge.states]
-    states[taken] = ALLOCATED
-    return Cartridge(place, tuple(states))
+def picked_clean(cartridge: Cartridge, new: bool) -> tuple[bool, list[State]]:
+    """Return whether allocating until nothing is left takes of a cartridge, and what its sides are then."""
+    whole = set(cartridge.states) == {AVAILABLE}
+    if AVAILABLE not in cartridge.states or (new and not whole):
+        return False, list(cartridge.states)
+    if cartridge.place == FREE and UNPREPARED in cartridge.states:
+        return False, list(cartridge.states)
+    if new:
+        return True, [ALLOCATED, *(RESERVED for _ in cartridge.others)]
+    return True, [ALLOCATED if state is AVAILABLE else state for state in cartridge.states]
+
+
+def allocate_all(world: World, pool: str, new: bool) -> list[rsm.LogicalMedium]:
+    """Allocate until nothing is left."""
+    taken: list[rsm.LogicalMedium] = []
+    while len(taken) < 1_000:
+        try:
+            taken.append(world.session.media.allocate(pool, new=new, timeout_ms=0))
+        except rsm.TimeoutError:
+            break
+    return taken
 
 
 @pytest.mark.parametrize("sided", [1, 2])
-def test_an_allocation_takes_what_fits_and_nothing_else(world: World, sided: int) -> None:
+def test_allocations_take_all_that_fits_and_nothing_else(world: World, sided: int) -> None:
     name, media_type = {1: ("One", ONE_SIDED), 2: ("Two", TWO_SIDED)}[sided]
-    number = itertools.count()
     for suffix, place, new in PICKS:
         among = State if place == OWN or sided == 1 else BESIDE[FREE]
-        media = [Cartridge(place, states) for states in itertools.product(among, repeat=sided)]
-        source = rf"\Free\{media_type}" if place == FREE else rf"\{name}"
+        media = {
+            f"{number:04}": Cartridge(place, states)
+            for number, states in enumerate(itertools.product(among, repeat=sided))
+        }
+        path, source = rf"\{name}{suffix}", rf"\Free\{media_type}" if place == FREE else rf"\{name}"
         with world.case((suffix, new)):
-            for cartridge in media:
-                if picked(cartridge, new) is None:
-                    world.add(source, f"{next(number):04}", *cartridge.states)
-            take = {"new": new, "timeout_ms": 0}
+            pool = world.session.pools.get(source)
+            with builders.behind(world.url) as connection:
+                for barcode, cartridge in media.items():
+                    builders.insert_media(connection, pool, [barcode], *cartridge.states, library=world.near)
+            taken = allocate_all(world, path, new)
             with nothing_changed(world.url), refused(rsm.TimeoutError):
-                world.session.media.allocate(rf"\{name}{suffix}", **take)
-            for cartridge in media:
-                after = picked(cartridge, new)
-                if after is not None:
-                    barcode = f"{next(number):04}"
-                    sides = world.add(source, barcode, *cartridge.states)
-                    made = world.session.media.allocate(rf"\{name}{suffix}", **take)
-                    assert made.side == sides[after.states.index(ALLOCATED, cartridge.states.index(AVAILABLE))]
-                    assert world.pool_of(barcode) == rf"\{name}{suffix}"
-                    assert world.states(barcode) == list(after.states)
-                    builders.put_in_pool(world.url, made.medium, world.session.pools.get(rf"\{name} more").id)
+                world.session.media.allocate(path, new=new, timeout_ms=0)
+            expected = {barcode: picked_clean(cartridge, new) for barcode, cartridge in media.items()}
+            assert {world.barcode_of(each) for each in taken} == {code for code, (fits, _) in expected.items() if fits}
+            for barcode, (fits, states) in expected.items():
+                found = world.states(barcode)
+                if fits and new:  # either side may be the one that is kept
+                    found, states = sorted(found), sorted(states)
+                assert found == states, media[barcode]
+                assert world.pool_of(barcode) == (path if fits else source)
 
 
 # Being recorded
