@@ -92,7 +92,7 @@ _MEDIA = (
     (
         "a cartridge has not as many sides as its media type",
         "SELECT m.id FROM physical_medium m JOIN media_type t ON t.id = m.media_type_id WHERE (SELECT "
-        "count(*) FROM side s WHERE s.medium_id = m.id) <> t.sides",
+        "count(*) FROM side s WHERE s.medium_id = m.id) <> CASE m.cleaner WHEN 1 THEN 0 ELSE t.sides END",
     ),
     (
         "the sides of a cartridge are not numbered from 0",

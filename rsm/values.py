@@ -201,7 +201,7 @@ class MediaPool(Value):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhysicalMedium(Value):
-    """A cartridge. `location` is the slot, drive or port that holds it, None on the shelf."""
+    """A cartridge. `location` is the slot, drive or port that holds it, None on the shelf; a `cleaner` has no sides."""
 
     pool: uuid.UUID
     library: uuid.UUID
@@ -217,6 +217,7 @@ class PhysicalMedium(Value):
     medium_type_code: int
     density_code: int
     mounted_side: uuid.UUID | None
+    cleaner: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,6 +377,7 @@ class MapCartridge:
     enabled: bool
     sides: tuple[NtmsPartitionState, ...]
     mount: MapMount | None
+    cleaner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

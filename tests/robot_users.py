@@ -305,12 +305,18 @@ def die(url: str, folder: Path, point: int) -> None:
     """Carry out the work and die on the way; note the moments there were if none of them was the point."""
     passed = die_at(point)
     with rsm.connect(url, application="mortal", caller=ADMINISTRATOR) as session:
-        carry_out(session, Journal(folder, "mortal"))
+        if sys.argv[1] == "die":
+            carry_out(session, Journal(folder, "mortal"))
+        else:
+            finish_work(session)
     (folder / "moments").write_text(json.dumps(passed))
 
 
 def main() -> None:
-    """Be a user; or let a child die for each number that is read, and say how it ended."""
+    """Be a user; or let a child die for each number that is read, and say how it ended.
+
+    `die`: at work of its own; `finish`: at what is in the queue.
+    """
     if sys.argv[1] == "use":
         use(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))
         return

@@ -105,6 +105,22 @@ def change_rest(session: rsm.Session, robot: rsm.Library) -> None:
     session.ui.clear(INFO, computer)
 
 
+def clean(session: rsm.Session, robot: Robot) -> None:
+    slot = robot.device(Kind.NTMS_STORAGESLOT, "slot-0005")
+    session.libraries.reserve_cleaner_slot(robot.library, slot)
+    request = session.libraries.clean(robot.drive())
+    assert request is not None
+    robot.add("CLN001", "slot-5")
+    session.objects.update(Kind.NTMS_LIBRARY, robot.library, flags=0)
+    robot.inventory()
+    session.objects.update(Kind.NTMS_LIBRARY, robot.library, flags=16, cleaner_uses_remaining=2)
+    session.libraries.clean(robot.drive())
+    robot.drain()
+    robot.take_out("CLN001")
+    robot.inventory()
+    session.libraries.release_cleaner_slot(robot.library)
+
+
 def work(session: rsm.Session, robot: Robot) -> None:
     for barcode in ("A00001", "A00002", "A00003"):
         robot.add(barcode)
@@ -126,6 +142,7 @@ def work(session: rsm.Session, robot: Robot) -> None:
     session.objects.enable(Kind.NTMS_DRIVE, drive)
     session.libraries.identify(session.libraries.slots(robot.library)[0])
     robot.drain()
+    clean(session, robot)
     barcode = session.media.get(tape.medium).barcode
     robot.take_out(barcode)
     robot.inventory()

@@ -275,6 +275,12 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
     "libraries.drives": lambda world: {"library": world.library},
     "libraries.slots": lambda world: {"library": world.library},
     "libraries.ports": lambda world: {"library": world.library},
+    "libraries.clean": lambda world: {"drive": world.others[Kind.NTMS_DRIVE]},
+    "libraries.reserve_cleaner_slot": lambda world: {
+        "library": world.library,
+        "slot": world.others[Kind.NTMS_STORAGESLOT],
+    },
+    "libraries.release_cleaner_slot": lambda world: {"library": world.library},
     "libraries.delete_drive": lambda world: {"drive": world.others[Kind.NTMS_DRIVE]},
     "events.list": lambda world: {"object_": world.pool, "after": 0, "limit": 10},
     "events.latest": lambda world: {"object_": world.pool, "limit": 10},

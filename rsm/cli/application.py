@@ -19,11 +19,11 @@ from rsm.cli import (
     acl,
     attended,
     classic,
+    cleaning,
     database,
     demo,
     drive,
     events,
-    library_scan,
     media_type,
     mounting,
     operator_request,
@@ -78,7 +78,7 @@ def take_settings(
 for _name, _noun in (
     ("pool", pool.noun),
     ("media", mounting.noun),
-    ("library", library_scan.noun),
+    ("library", cleaning.noun),
     ("drive", drive.noun),
     ("type", media_type.noun),
     ("request", request.noun),
@@ -89,7 +89,7 @@ for _name, _noun in (
     ("events", events.noun),
 ):
     application.add_typer(_noun, name=_name)
-attended.add_to(library_scan.noun, mounting.noun)
+attended.add_to(cleaning.noun, mounting.noun)
 add_verb(application, "view", epilog=view.EXAMPLES)(view.view_objects)
 add_verb(application, "worker", epilog=worker.EXAMPLES)(worker.run_worker)
 add_verb(application, "demo", epilog=demo.EXAMPLES)(demo.run_demo)

@@ -34,6 +34,7 @@ noun = make_noun(
     "rsm drive dismount drive-01",
     "rsm drive eject /srv/feeder",
     "rsm drive volumes /srv/feeder",
+    "rsm drive clean drive-01 --library Robot",
 )
 
 DriveArgument = Annotated[str, typer.Argument(metavar="DRIVE", help="Name or id of the drive.")]

@@ -42,6 +42,8 @@ noun = make_noun(
     "rsm library inject Robot",
     "rsm library eject A00001 A00002",
     "rsm library door Robot --inventory fast",
+    "rsm library clean Robot drive-01",
+    "rsm library reserve-cleaner Robot 20",
     "rsm library delete Robot --dry-run",
 )
 
@@ -137,6 +139,9 @@ def show_library(run: Run, library: LibraryArgument) -> None:
         ("media_types", types),
         ("inventory_method", shown.inventory_method),
         ("media", shown.media),
+        ("cleaner_slot", next((slot.name for slot in found.slots if slot.id == shown.cleaner_slot), None)),
+        ("cleaner_uses_remaining", shown.cleaner_uses_remaining),
+        ("flags", shown.flags),
         ("requests", shown.requests),
     ]
     run.output.show_record(found, fields)
@@ -212,7 +217,7 @@ def identify_slot(
 ) -> None:
     """Read the labels of the cartridge in a slot, and tell what it is."""
     with run.session(worker=not no_wait) as session:
-        found = _find_slot(session, library, slot)
+        found = find_slot(session, library, slot)
         request = session.libraries.identify(found, deferred=deferred)
         medium = None
         if request is not None and not no_wait:
@@ -222,7 +227,8 @@ def identify_slot(
     run.output.show_done(sentence, {"request": request, "medium": medium}, None if medium is None else medium.id)
 
 
-def _find_slot(session: rsm.Session, library: str, word: str) -> rsm.Slot:
+def find_slot(session: rsm.Session, library: str, word: str) -> rsm.Slot:
+    """Return the slot of a library that a person means (rsm.ObjectNotFoundError)."""
     reference = read_reference(word)
     slots = session.libraries.slots(read_reference(library))
     number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else None
@@ -244,6 +250,8 @@ def _medium_of(session: rsm.Session, request: rsm.LibraryRequest, slot: rsm.Slot
 def _spoken_content(session: rsm.Session, request: rsm.LibraryRequest | None, medium: rsm.PhysicalMedium | None) -> str:
     if request is None:
         return "nothing is on record: take an inventory if it is not empty."
+    if medium is not None and medium.cleaner:
+        return f"is {medium.name}, a cleaner: it has no label."
     if medium is None:
         return f"the labels are to be read, request {request.id}." if request.completed is None else "labels were read."
     sides = ", ".join(_spoken_side(side) for side in session.media.sides(medium))

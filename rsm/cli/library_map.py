@@ -35,7 +35,7 @@ _SIDES: dict[State, tuple[str, str, str]] = {
     State.NTMS_PARTSTATE_UNKNOWN: ("K", "yellow", "unknown"),
 }
 _EMPTY, _UNSEEN, _ABSENT = (".", "dim", "empty"), ("?", "yellow", "to be looked at"), ("!", "red", "not present")
-_HIDDEN = ("*", "dim", "not for you to read")
+_HIDDEN, _CLEANER = ("*", "dim", "not for you to read"), ("+", "blue", "cleaner")
 _UNSURE = (
     NtmsSlotState.NTMS_SLOTSTATE_UNKNOWN,
     NtmsSlotState.NTMS_SLOTSTATE_FULL,
@@ -56,7 +56,7 @@ def marks(place: rsm.MapPlace) -> list[Mark]:
         # Members of two enums are equal where their numbers are.
         return [_UNSEEN if any(state is place.state for state in _UNSURE) else _EMPTY]
     if not place.cartridge.sides:
-        return [_HIDDEN]
+        return [_CLEANER if place.cartridge.cleaner else _HIDDEN]
     enabled = place.enabled and place.cartridge.enabled
     found = [_SIDES[state] for state in place.cartridge.sides]
     return found if enabled else [(letter.lower(), style, word) for letter, style, word in found]
@@ -159,7 +159,7 @@ def _draw_legend(places: Sequence[rsm.MapPlace]) -> Iterator[Text]:
     """Explain the letters that occur, with how many places show them."""
     shown = [mark for place in places for mark in marks(place)]
     parts = []
-    for letter, style, word in (*_SIDES.values(), _EMPTY, _UNSEEN, _ABSENT, _HIDDEN):
+    for letter, style, word in (*_SIDES.values(), _CLEANER, _EMPTY, _UNSEEN, _ABSENT, _HIDDEN):
         if any(mark[2] == word for mark in shown):
             parts.append(Text.assemble((letter, style), f" {word}"))
     if any(mark[0].islower() for mark in shown):

@@ -84,6 +84,7 @@ def add_cartridge(
     from_file: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="File that is recorded on the first side.")
     ] = None,
+    cleaner: Annotated[bool, typer.Option("--cleaner", help="One that cleans drives.")] = False,
 ) -> None:
     """Make a cartridge and put it in."""
     if slot is not None and port is not None:
@@ -96,6 +97,7 @@ def add_cartridge(
         capacity_bytes=None if capacity is None else parse_size(capacity),
         sides=sides,
         from_file=from_file,
+        cleaner=cleaner,
     )
     run.output.show_done(f"The cartridge {added.barcode} is in {added.element}.", added, added.path)
 

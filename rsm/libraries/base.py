@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO, Final, Literal, Self
 
+from rsm.constants import ErrorCode
 from rsm.errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -83,6 +84,18 @@ class LostError(DeviceNotAvailableError):
 
 class ElementNotAccessibleError(ResourceNotAvailableError):
     """The element is there and the robot cannot use it; the text says why and names the place."""
+
+
+class NoCleanerError(RsmError):
+    """What is to clean a drive is a cartridge like any other."""
+
+    code = ErrorCode.ERROR_INVALID_CLEANER
+
+
+class CleaningFailedError(RsmError):
+    """The drive says that cleaning it failed, or never that it was done."""
+
+    code = ErrorCode.ERROR_UNABLE_TO_CLEAN
 
 
 # An error that is missing here is a failure of the device.
@@ -179,13 +192,14 @@ class Readiness:
 class Cartridge:
     """What a device knows about a cartridge without a drive; None where it cannot tell.
 
-    `capacity_bytes` is that of one side. `sides` counts from 1.
+    `capacity_bytes` is that of one side. `sides` counts from 1. `cleaner`: it cleans drives, and nothing is recorded.
     """
 
     media_type: str | None = None
     sides: int | None = None
     capacity_bytes: int | None = None
     write_protected: bool | None = None
+    cleaner: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +392,20 @@ class LibraryBackend(abc.ABC):
         Raises:
             RsmError: as `load_drive`.
         """
+
+    def clean_drive(self, drive: int, epoch: int) -> None:
+        """See that the cleaner that was carried into a drive has done its work; asking again does no harm.
+
+        Raises:
+            UnknownElementError: no drive has that address.
+            StaleEpochError: the library was claimed with a higher epoch.
+            ElementNotAccessibleError, SourceEmptyError: of the drive.
+            NotReadyError: the drive is being cleaned.
+            NoCleanerError: what is in it is no cleaner.
+            CleaningFailedError: the drive says so.
+            NotSupportedError: nobody but a person can clean this library's drives.
+        """
+        raise NotSupportedError("the drives of this library cannot be cleaned by its robot: clean them by hand")
 
     @abc.abstractmethod
     def open_side(

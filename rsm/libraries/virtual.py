@@ -32,6 +32,7 @@ from rsm.libraries.base import (
     ElementStatus,
     LibraryBackend,
     LibraryIdentity,
+    NoCleanerError,
     Readiness,
     ReadinessState,
     SideMode,
@@ -43,6 +44,7 @@ from rsm.libraries.base import (
     printable,
 )
 from rsm.libraries.virtual_files import (
+    CARTRIDGE_FILE,
     ROBOT_FILE,
     TRANSPORT_ADDRESS,
     CartridgeFacts,
@@ -232,7 +234,7 @@ class VirtualLibrary(LibraryBackend):
             ElementNotAccessibleError, SourceEmptyError: of the source.
             ElementNotAccessibleError, DestinationFullError: of the destination.
             ElementNotAccessibleError: the cartridge is damaged and the destination a drive.
-            MediaIncompatibleError: it is of another media type than the library's drives.
+            MediaIncompatibleError: it is of another media type than the library's drives, and no cleaner.
             InvalidMediaError: `inverted`, and it has one side.
             RsmError: the rename failed, by `error_from_os`; `outcome_unknown` when it did not get to the disk.
         """
@@ -258,7 +260,7 @@ class VirtualLibrary(LibraryBackend):
 
     def _side_to_load(self, cartridge: int, path: str, goal: Element, inverted: bool) -> str:
         facts = read_facts(cartridge, path)
-        if facts.media_type != self._layout.media_type:
+        if facts.media_type != self._layout.media_type and not _is_cleaner(facts, path):
             raise MediaIncompatibleError(
                 f"{printable(path)} is {facts.media_type}: {goal.name} takes {self._layout.media_type}"
             )
@@ -298,13 +300,15 @@ class VirtualLibrary(LibraryBackend):
             UnknownElementError: no drive has that address.
             InvalidParameterError, DeviceNotAvailableError, BusyError, StaleEpochError: as `claim`.
             ElementNotAccessibleError, SourceEmptyError: of the drive.
+            MediaIncompatibleError: what is in it is a cleaner.
             RsmError: something cannot be read or written, by `error_from_os`.
         """
         element = self._drive(drive)
         with self._robot(epoch) as root:
             self._set_link_right(root, element)
-            with self._loaded(root, element):
-                return
+            with self._loaded(root, element) as (_, facts, path):
+                if facts.cleaner:
+                    raise MediaIncompatibleError(f"{printable(path)} is a cleaner: nothing is recorded on it")
 
     def unload_drive(self, drive: int, epoch: int) -> None:
         """See that a drive holds something for the robot to take: it holds on to nothing.
@@ -317,6 +321,17 @@ class VirtualLibrary(LibraryBackend):
             barcode = only_name(list_names(folder, self._path(element)), self._path(element))
             with self._opened_cartridge(folder, f"{self._path(element)}/{barcode}"):
                 return
+
+    def clean_drive(self, drive: int, epoch: int) -> None:
+        """See that a drive holds a cleaner: it is clean at once. One is told by its TOML file, or a bar code CLN….
+
+        Raises:
+            RsmError: as `load_drive`.
+            NoCleanerError: what is in it is none.
+        """
+        with self._robot(epoch) as root, self._loaded(root, self._drive(drive)) as (_, facts, path):
+            if not _is_cleaner(facts, path):
+                raise NoCleanerError(f"{printable(path)} is no cleaner: its {CARTRIDGE_FILE} does not say so")
 
     def open_side(
         self, drive: int, side: int, mode: SideMode, *, read_only: bool = False, barcode: str | None = None
@@ -457,6 +472,10 @@ def _status(
         barcode=barcode,
         exception=None if fault is None else str(fault),
     )
+
+
+def _is_cleaner(facts: CartridgeFacts, path: str) -> bool:
+    return facts.cleaner or os.path.basename(path).startswith("CLN")
 
 
 def _with_duplicates_named(statuses: list[ElementStatus]) -> list[ElementStatus]:

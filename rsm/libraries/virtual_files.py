@@ -86,16 +86,18 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class CartridgeFacts:
-    """What `cartridge.toml` says; `capacity_bytes` is that of each side."""
+    """What `cartridge.toml` says; `capacity_bytes` is that of each side, `cleaner` one that cleans drives."""
 
     media_type: str
     sides: tuple[str, ...]
     capacity_bytes: int
     write_protected: bool
+    cleaner: bool = False
 
     def seen_from_outside(self) -> Cartridge:
         """Return what the library tells about it."""
-        return Cartridge(self.media_type, len(self.sides), self.capacity_bytes, self.write_protected)
+        cleaner = True if self.cleaner else None
+        return Cartridge(self.media_type, len(self.sides), self.capacity_bytes, self.write_protected, cleaner)
 
 
 class DamagedCartridgeError(ElementNotAccessibleError):
@@ -150,6 +152,7 @@ def format_facts(facts: CartridgeFacts) -> bytes:
         f"sides = {json.dumps(list(facts.sides))}\n"
         f"capacity_bytes = {facts.capacity_bytes}  # of each side\n"
         f"write_protected = {'true' if facts.write_protected else 'false'}\n"
+        + ("cleaner = true\n" if facts.cleaner else "")
     ).encode()
 
 
@@ -201,17 +204,23 @@ def parse_facts(content: bytes, path: str) -> CartridgeFacts:
     possible = [list(side_names(count)) for count in range(1, MAXIMUM_SIDES + 1)]
     capacity_is_one = type(capacity) is int and 1 <= capacity <= MAXIMUM_CAPACITY_BYTES
     protection_is_one = isinstance(document.get("write_protected"), bool)
+    cleaner = document.get("cleaner", False)
     faults = {
         "media_type": text_fault(document.get("media_type")),
         "sides": None if sides in possible else 'has to be ["side-1"] or ["side-1", "side-2"]',
         "capacity_bytes": None if capacity_is_one else f"has to be a number from 1 to {MAXIMUM_CAPACITY_BYTES}",
         "write_protected": None if protection_is_one else "has to be true or false",
+        "cleaner": None if isinstance(cleaner, bool) else "has to be true or false",
     }
     fault = fault or _first_fault(faults)
     if fault:
         raise DamagedCartridgeError(f"{printable(path)} is damaged: {fault}")
     return CartridgeFacts(
-        document["media_type"], tuple(document["sides"]), document["capacity_bytes"], document["write_protected"]
+        document["media_type"],
+        tuple(document["sides"]),
+        document["capacity_bytes"],
+        document["write_protected"],
+        cleaner,
     )
 
 

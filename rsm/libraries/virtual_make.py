@@ -146,11 +146,12 @@ def add_cartridge(
     from_file: str | os.PathLike[str] | None = None,
     media_type: str | None = None,
     write_protected: bool = False,
+    cleaner: bool = False,
 ) -> AddedCartridge:
     """Make a cartridge and put it into a slot or port, else into the first empty slot, and say where it is.
 
     `capacity_bytes` is that of each side; None is 10^9, or the length of `from_file` where that is more. `from_file` is
-    copied as what is recorded on the first side. `media_type` None is the library's.
+    copied as what is recorded on the first side. `media_type` None is the library's. `cleaner`: one that cleans drives.
 
     Raises:
         InvalidNameError: the bar code is none, or the media type has not 1 to 63 printable characters.
@@ -177,7 +178,9 @@ def add_cartridge(
             raise InvalidNameError(f"the media type {fault}")
         _choose_element(root, layout, path, barcode, slot, port)  # before a long copy is made for nothing
         with _opened_recording(from_file, capacity_bytes) as (recording, capacity):
-            facts = CartridgeFacts(media_type or layout.media_type, side_names(sides), capacity, write_protected)
+            facts = CartridgeFacts(
+                media_type or layout.media_type, side_names(sides), capacity, write_protected, cleaner
+            )
             with _made_aside(path, facts, layout.disk, recording, from_file) as new_name:
                 with robot_held(root, path, LOCK_WAIT_SECONDS):
                     element = _choose_element(root, layout, path, barcode, slot, port)

@@ -23,7 +23,7 @@ from rsm.nouns.attended import DOOR, EVERY, INJECT, Attended
 from rsm.nouns.base import LibraryLike, TypeLike, check_types, reference
 from rsm.nouns.requests import Requests
 from rsm.nouns.standalone import StandaloneCalls
-from rsm.services import devices, doors, inventory, library_map, objects, ports, queue
+from rsm.services import cleaning, devices, doors, inventory, library_map, objects, ports, queue
 from rsm.services.names import is_clean
 
 P = ParamSpec("P")
@@ -240,6 +240,54 @@ class Libraries(StandaloneCalls):
         if found.operation not in EVERY:
             raise InvalidOperationError(f"request {found.id} is no inject, eject or opening of a door")
         return Attended(self.session, found.id, EVERY[found.operation])
+
+    # Cleaning
+
+    def clean(self, drive: DriveLike) -> values.LibraryRequest | None:
+        """Queue the cleaning of a drive and return its request, for `session.requests.wait` (CleanNtmsDrive).
+
+        Where the library has no cleaner with uses left, an operator is asked to bring one. A stand-alone drive is
+        cleaned by a person: only the time is written down, and None returned.
+
+        Raises:
+            InvalidDriveError: there is no such drive.
+            AccessDeniedError: no control of its library.
+            ResourceDisabledError: the drive or its library is disabled.
+            ResourceNotPresentError: the drive is not there.
+        """
+        wanted = reference(drive, "drive", values.Drive)
+        return self._asked(cleaning.request_cleaning, self.caller, wanted)
+
+    def reserve_cleaner_slot(self, library: LibraryLike, slot: SlotLike) -> None:
+        """Set an empty slot of a library aside for its cleaner (ReserveNtmsCleanerSlot).
+
+        Raises:
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no control of it.
+            LibraryOfflineError: it is the offline library.
+            DeviceNotAvailableError: its device is not there.
+            ObjectNotFoundError: it has no such slot.
+            CleanerSlotSetError: a slot of it is set aside already.
+            ResourceNotPresentError: the slot is not there just now.
+            NotEmptyError: a cartridge is in it, is on its way to it, or has to go back to it.
+        """
+        wanted, call = reference(slot, "slot", values.Slot), "ReserveNtmsCleanerSlot"
+        _check_present(self.session.read(cleaning.read_library, self.caller, call, _reference(library)))
+        self.session.write(cleaning.reserve_slot, self.caller, _reference(library), wanted)
+
+    def release_cleaner_slot(self, library: LibraryLike) -> None:
+        """Give the empty cleaner slot of a library back to data cartridges (ReleaseNtmsCleanerSlot).
+
+        Raises:
+            InvalidLibraryError, AccessDeniedError, LibraryOfflineError, DeviceNotAvailableError: as
+                `reserve_cleaner_slot`.
+            CleanerSlotNotSetError: no slot is set aside.
+            ResourceNotPresentError: the slot is not there just now.
+            NotEmptyError: a cleaner is in it, is on its way to it, or has to go back to it.
+        """
+        call = "ReleaseNtmsCleanerSlot"
+        _check_present(self.session.read(cleaning.read_library, self.caller, call, _reference(library)))
+        self.session.write(cleaning.release_slot, self.caller, _reference(library))
 
     # Devices
 

@@ -75,7 +75,8 @@ class Requests(Noun):
             doing_now = self.session.read(attended.tell_progress, request_id)
             if doing_now:
                 return Waiting(WaitReason.PERSON, doing_now, request=request_id)
-            reason = WaitReason.MOVING if row.state == queue.INPROCESS else WaitReason.QUEUED
+            reasons = {queue.INPROCESS: WaitReason.MOVING, queue.WAITING: WaitReason.OPERATOR}
+            reason = reasons.get(row.state, WaitReason.QUEUED)
             return Waiting(reason, f"{doing}{queue.spoken_state(row.state)}", request=request_id)
         return Waiting(WaitReason.MOVING, f"{doing}{live} cartridges are still to be identified", request=request_id)
 

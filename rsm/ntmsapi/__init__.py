@@ -8,6 +8,7 @@ Leaving out a required argument is a TypeError, as in C it is an error of the co
 
 from rsm.constants import *  # noqa: F403 - all of the header
 from rsm.ntmsapi.allocation import *  # noqa: F403
+from rsm.ntmsapi.cleaning import *  # noqa: F403
 from rsm.ntmsapi.database import *  # noqa: F403
 from rsm.ntmsapi.functions import *  # noqa: F403
 from rsm.ntmsapi.library import *  # noqa: F403

@@ -15,7 +15,8 @@ from rsm.constants import NtmsOperationalState, NtmsPartitionState
 from rsm.db import Transaction
 from rsm.model import Id, PhysicalMedium, Port, Side, Slot
 from rsm.services import queue
-from rsm.services.planning import Action, Hindrance, Planner, Running, Start, Step
+from rsm.services.cleaning_planning import CleaningPlanner
+from rsm.services.planning import Action, Hindrance, Running, Start, Step
 
 _READY = int(NtmsOperationalState.NTMS_READY)
 _LIBRARY = bindparam("library", type_=Id())
@@ -51,7 +52,7 @@ def media_of(request: Any) -> list[uuid.UUID]:
     return [uuid.UUID(each) for each in request.details.get("media", ())]
 
 
-class AttendedPlanner(Planner):
+class AttendedPlanner(CleaningPlanner):
     """One look at a library, attended work included."""
 
     def __init__(self, transaction: Transaction, library_id: uuid.UUID, running: Running, state: Any = None) -> None:
@@ -95,6 +96,9 @@ class AttendedPlanner(Planner):
         if self._taking_in and medium.port_id is not None and request.operation != queue.MOUNT:
             return True  # it is identified once it is in its slot
         return medium.id in self._on_the_way
+
+    def _is_free(self, cleaner: Any) -> bool:
+        return cleaner.id not in self._on_the_way and super()._is_free(cleaner)
 
     def _begin_attended(self, request: Any) -> Start | None:
         # Those that have begun go on before others begin, the oldest first should there be several.

@@ -13,7 +13,13 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, literal, null, select, union_all, update
 
 from rsm import values
-from rsm.constants import NtmsInventoryMethod, NtmsLibraryType, NtmsMediaState, NtmsOperationalState
+from rsm.constants import (
+    NtmsInventoryMethod,
+    NtmsLibraryFlags,
+    NtmsLibraryType,
+    NtmsMediaState,
+    NtmsOperationalState,
+)
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
@@ -126,14 +132,14 @@ def add_library(
         "owner": caller.user,
         "library_type": int(_STANDALONE if identity.is_standalone else NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
         "online": True,
-        "supports_cleaning": False,
+        "supports_cleaning": bool(identity.transports),
         "barcode_reader": identity.has_barcode_reader,
         "inventory_method": int(
             method.NTMS_INVENTORY_FAST if identity.has_barcode_reader else method.NTMS_INVENTORY_OMID
         ),
         "cleaner_uses_remaining": 0,
         "auto_recovery": True,
-        "flags": 0,
+        "flags": int(NtmsLibraryFlags.NTMS_LIBRARYFLAG_RECOGNIZECLEANERBARCODE) if identity.has_barcode_reader else 0,
         "back_end": back_end,
         "address": address,
         "configuration": {},
@@ -303,7 +309,9 @@ _MEDIA_COLUMNS = (
     PhysicalMedium.media_state,
 )
 _MEDIA_IN = {
-    kind: select(PhysicalMedium.id, *_MEDIA_COLUMNS).where(column == _DEVICE).order_by(PhysicalMedium.id)
+    kind: select(PhysicalMedium.id, PhysicalMedium.cleaner, *_MEDIA_COLUMNS)
+    .where(column == _DEVICE)
+    .order_by(PhysicalMedium.id)
     for kind, column in _REFERENCE.items()
 }
 _MOUNTED_IN = {
@@ -345,7 +353,10 @@ _LEAVE_HOME = update(PhysicalMedium).where(PhysicalMedium.id == _DEVICE).values(
 
 
 def _send_offline(transaction: Transaction, call: str, kind: Kind, object_id: uuid.UUID) -> None:
-    """Move the cartridges of a library, or the one in a drive, to the offline library; who had them mounted has not."""
+    """Move the cartridges of a library, or the one in a drive, to the offline library; who had them mounted has not.
+
+    Cleaners are forgotten.
+    """
     now = transaction.now
     transaction.change(_DELETE_MOUNTS[kind], device=object_id)
     mounted = [row.id for row in transaction.rows(_MOUNTED_IN[kind], device=object_id)]
@@ -362,6 +373,10 @@ def _send_offline(transaction: Transaction, call: str, kind: Kind, object_id: uu
         after = {"library_id": offline, "online": False, "media_state": idle}
         changes = [(row.id, *_difference(row, after)) for row in media]
         events.record_many(transaction, call, update_event, Kind.NTMS_PHYSICAL_MEDIA, changes)
+    for row in media:
+        if row.cleaner:
+            delete_object(transaction, row.id)
+            events.record(transaction, call, Operation.NTMS_OBJ_DELETE, Kind.NTMS_PHYSICAL_MEDIA, row.id, before=after)
 
 
 def _difference(row: Any, after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -42,7 +42,7 @@ from rsm.model import (
     Text,
 )
 from rsm.security import Caller, need
-from rsm.services import access, queue
+from rsm.services import access, cleaners, queue
 from rsm.services.devices import Place, set_state
 from rsm.services.media import enter_medium
 from rsm.services.objects import Reference, find
@@ -65,6 +65,8 @@ class CartridgeSeen(Protocol):
     def sides(self) -> int | None: ...
     @property
     def capacity_bytes(self) -> int | None: ...
+    @property
+    def cleaner(self) -> bool | None: ...
 
 
 class ElementSeen(Protocol):
@@ -246,6 +248,7 @@ _KNOWN_COLUMNS = (
     PhysicalMedium.barcode,
     PhysicalMedium.library_id,
     PhysicalMedium.online,
+    PhysicalMedium.cleaner,
     func.coalesce(Slot.element, Drive.element, Port.element).label("element"),
 )
 
@@ -286,6 +289,8 @@ class Comparison:
         self._read: set[int] = set()
         self._shown: set[int] = set()
         self._usable: dict[uuid.UUID, bool] = {}
+        self.recogniser = cleaners.Recogniser(transaction, library_id)
+        self.cleaners: set[uuid.UUID] = set()
         self._unjudged: set[uuid.UUID] = set()
         self.targets: dict[uuid.UUID, tuple[Any, Place]] = {}
         self.learned: dict[uuid.UUID, str] = {}
@@ -316,6 +321,8 @@ class Comparison:
             self.new.append((place, status))
         else:
             self.targets[medium.id] = (medium, place)
+            if not medium.cleaner and self.recogniser.is_cleaner(status):
+                self.cleaners.add(medium.id)
 
     def _recognise(self, at: Any, status: ElementSeen) -> Any:
         if status.barcode is None:
@@ -409,7 +416,9 @@ def record_look(
     changed, gone = comparison.changed, comparison.gone(complete=complete)
     for medium in gone:
         findings.vanished.append(medium.name)
-        if complete:
+        if complete and medium.cleaner:
+            cleaners.forget_cleaner(transaction, medium.id, "inventory")
+        elif complete:
             go_offline(transaction, medium.id, "inventory")
         else:
             set_place(transaction, medium.id, library_id, None, "inventory")
@@ -432,10 +441,16 @@ def record_look(
         set_occupied(transaction, drive_id, occupied)
     for place, status in comparison.new:
         try:
-            findings.appeared.append(enter_found(transaction, library_id, place, status, request_id))
+            if comparison.recogniser.is_new_cleaner(place, status):
+                findings.appeared.append(_enter_cleaner(transaction, library_id, comparison.recogniser, place, status))
+            else:
+                findings.appeared.append(enter_found(transaction, library_id, place, status, request_id))
         except RsmError as error:
             findings.problems.append(f"{status.name}: {error}")
     rest_in_drive(transaction, library_id)
+    moved = {medium.library_id for medium, _ in comparison.targets.values() if medium.cleaner}
+    if moved or comparison.cleaners or comparison.new or comparison.recogniser.expects_one:
+        cleaners.settle(transaction, library_id, comparison.cleaners, moved)
     if gone and not complete:
         queue.queue_inventory(transaction, library_id)
     return findings
@@ -506,6 +521,24 @@ def enter_found(
     set_place(transaction, medium_id, library_id, place, "inventory")
     if fits:
         queue_identification(transaction, library_id, medium_id, request_id)
+    return status.barcode or status.name
+
+
+def _enter_cleaner(
+    transaction: Transaction, library_id: uuid.UUID, recogniser: cleaners.Recogniser, place: Place, status: ElementSeen
+) -> str:
+    """Put a cleaner that appeared on record and return what it is called; nobody reads its label.
+
+    Raises:
+        InvalidParameterError: its media type is not on record.
+    """
+    taken, seen = transaction.rows(_TYPES_OF_LIBRARY, library=library_id), status.cartridge
+    told = None if seen is None else seen.media_type
+    media_type = taken[0] if told is None and taken else _type_of(transaction, taken, told)
+    create_system_pools(transaction, "inventory", media_type.id, media_type.name)
+    pool = find_system_pool(transaction, NtmsPoolType.NTMS_POOLTYPE_FOREIGN, media_type.id)
+    assert pool is not None, "it was just made"
+    recogniser.enter(place, status, pool, media_type.id)
     return status.barcode or status.name
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, select
 from rsm.constants import NtmsMediaPoolPolicy, NtmsPartitionState, NtmsPoolType
 from rsm.db import Transaction
 from rsm.model import Computer, Id, MediaPool, PhysicalMedium, Side
+from rsm.services.cleaners import settle_uses
 from rsm.services.media import forget_medium
 from rsm.services.places import go_offline
 from rsm.services.pools import delete_unused_system_pools
@@ -23,6 +24,7 @@ _MEDIUM = (
         PhysicalMedium.barcode,
         PhysicalMedium.pool_id,
         PhysicalMedium.media_type_id,
+        PhysicalMedium.library_id,
         PhysicalMedium.cleaner,
         MediaPool.pool_type,
     )
@@ -58,4 +60,6 @@ def leave(transaction: Transaction, medium_id: uuid.UUID, call: str) -> bool:
         return False
     forget_medium(transaction, call, medium)
     delete_unused_system_pools(transaction, call, medium.media_type_id)
+    if medium.cleaner:
+        settle_uses(transaction, medium.library_id, call)
     return True

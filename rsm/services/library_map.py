@@ -52,6 +52,7 @@ _CARTRIDGES = (
         PhysicalMedium.name,
         PhysicalMedium.media_state,
         PhysicalMedium.enabled,
+        PhysicalMedium.cleaner,
         MediaType.name.label("media_type"),
     )
     .join(MediaType, MediaType.id == PhysicalMedium.media_type_id)
@@ -136,6 +137,7 @@ def _read_cartridges(transaction: Transaction, caller: Caller, library_id: uuid.
                     enabled=row.enabled,
                     sides=tuple(NtmsPartitionState(state) for state in sides.get(row.id, ())),
                     mount=_mount(mounts.get(row.id)),
+                    cleaner=row.cleaner,
                 )
             elif place is not None:
                 inside[place] = _illegible(row)

@@ -93,6 +93,7 @@ _MEDIUM = (
         PhysicalMedium.library_id,
         PhysicalMedium.online,
         PhysicalMedium.media_state,
+        PhysicalMedium.cleaner,
         MediaPool.id.label("found_pool_id"),
         exists()
         .where(Mount.side_id == Side.id, Side.medium_id == PhysicalMedium.id, Mount.dismountable_from.is_(None))
@@ -219,13 +220,12 @@ def _header(transaction: Transaction) -> dict[str, Any]:
 
 def _insert_medium(transaction: Transaction, call: str, medium_id: uuid.UUID, fields: dict[str, Any]) -> None:
     read = NtmsBarCodeState.NTMS_BARCODESTATE_OK if fields["barcode"] else NtmsBarCodeState.NTMS_BARCODESTATE_UNREADABLE
-    fields = {**fields, "online": False, "barcode_state": int(read)}
+    fields = {"cleaner": False, **fields, "online": False, "barcode_state": int(read)}
     insert_object(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id)
     transaction.change(
         _INSERT_MEDIUM,
         id=medium_id,
         media_state=int(NtmsMediaState.NTMS_MEDIASTATE_IDLE),
-        cleaner=False,
         **_header(transaction),
         **fields,
         **dict.fromkeys(("slot_id", "drive_id", "port_id", "home_slot_id")),
@@ -353,10 +353,14 @@ def enter_medium(
     *,
     barcode: str,
     sides: int,
-    state: NtmsPartitionState,
-    capacity_bytes: int,
+    state: NtmsPartitionState = State.NTMS_PARTSTATE_UNKNOWN,
+    capacity_bytes: int = 0,
+    cleaner: bool = False,
 ) -> uuid.UUID:
-    """Put a cartridge that a device was found to hold on record, offline until its place is set; return its id."""
+    """Put a cartridge that a device was found to hold on record, offline until its place is set; return its id.
+
+    A cleaner has no sides.
+    """
     sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
     name = fit_name(barcode) or sequence_text(sequence)
     fields = {
@@ -370,6 +374,7 @@ def enter_medium(
         "sequence_number": sequence,
         "medium_type_code": 0,
         "density_code": 0,
+        "cleaner": cleaner,
     }
     new = new_id()
     _insert_medium(transaction, call, new, fields)
@@ -471,7 +476,7 @@ def move_medium(transaction: Transaction, caller: Caller, reference: Reference, 
         InvalidMediaError: there is no such cartridge, or the pool it is in is gone.
         InvalidMediaPoolError: there is no such destination.
         AccessDeniedError: a right on source or destination is missing (a free pool needs use only, in the 2003 era).
-        InvalidMediaPoolError: the destination is the root, or both are free pools.
+        InvalidMediaPoolError: it is a cleaner, the destination is the root, or both are free pools.
         BusyError: a side is in use, or not available now.
         MediaIncompatibleError: the destination holds another media type, or pools.
         InvalidMediaPoolError: the destination is an unrecognized pool, an import pool and a side is not IMPORT, or not
@@ -485,7 +490,7 @@ def move_medium(transaction: Transaction, caller: Caller, reference: Reference, 
         raise InvalidMediaError(f"the pool that cartridge {medium.name!a} is in is not on record: run rsm db check")
     target = get_pool(transaction, pool)
     _check_move_rights(transaction, caller, source, target)
-    _check_target(source, target)
+    _check_target(medium, source, target)
     if source.id == target.id:
         return
     sides = transaction.rows(_SIDES, id=medium.id)
@@ -513,7 +518,7 @@ def change_media_type(transaction: Transaction, caller: Caller, reference: Refer
     needed = need("ChangeNtmsMediaType", transaction.policy.access_era)
     access.demand(transaction, caller, needed.pool, source.guard, f"pool {source.path}")
     access.require_computer(transaction, caller, needed.computer)
-    _check_target(source, target)
+    _check_target(medium, source, target)
     if target.media_type_id is None:
         raise InvalidMediaPoolError(f"{target.path} holds pools and takes no media")
     if source.id == target.id:
@@ -537,7 +542,9 @@ def _check_move_rights(transaction: Transaction, caller: Caller, source: Pool, t
         access.demand(transaction, caller, AccessRights.USE if free else rights, pool.guard, f"pool {pool.path}")
 
 
-def _check_target(source: Pool, target: Pool) -> None:
+def _check_target(medium: Any, source: Pool, target: Pool) -> None:
+    if medium.cleaner:
+        raise InvalidMediaPoolError(f"cartridge {medium.name!a} is a cleaner: it stays in {source.path}")
     if target.pool_type is NtmsPoolType.NTMS_POOLTYPE_UNKNOWN:
         raise InvalidMediaPoolError("the root pool holds no media")
     if source.pool_type is _FREE and target.pool_type is _FREE:

@@ -79,6 +79,7 @@ WHERE = select(
     PhysicalMedium.port_id,
     PhysicalMedium.home_slot_id,
     PhysicalMedium.media_state,
+    PhysicalMedium.cleaner,
 ).where(PhysicalMedium.id == _ID)
 _SET_WHERE = (
     update(PhysicalMedium)
@@ -155,7 +156,8 @@ def set_place(
 ) -> bool:
     """Write down where in a library a cartridge is, None: in it, but nobody knows where; False if that was known.
 
-    What it leaves is empty from now on. One that was elsewhere comes online, and those who waited for it are told.
+    What it leaves is empty from now on. One that was elsewhere comes online, and those who waited for it are told. A
+    drive is being cleaned as long as a cleaner is in it.
     """
     medium = transaction.one(WHERE, "a cartridge", id=medium_id)
     slot, drive, port = (
@@ -175,7 +177,9 @@ def set_place(
     if port is not None:
         _set_port(transaction, port, NtmsPortContent.NTMS_PORTCONTENT_FULL)
     if drive is not None:
-        _set_drive(transaction, drive, NtmsDriveState.NTMS_DRIVESTATE_MOUNTED, occupied=True)
+        states = NtmsDriveState
+        state_of_drive = states.NTMS_DRIVESTATE_BEING_CLEANED if medium.cleaner else states.NTMS_DRIVESTATE_MOUNTED
+        _set_drive(transaction, drive, state_of_drive, occupied=True)
     if came:
         _take_requests_along(transaction, medium_id, library_id)
         for asked in transaction.rows(_ASKED_FOR, id=medium_id):

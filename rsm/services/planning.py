@@ -2,11 +2,11 @@
 
 Only the one process that holds the library's claim plans it; what that process has in hand is given as `Running`.
 
-Order: dismounts, inventories, then mounts by their order, then identifying cartridges and writing free labels, which
-come before mounts once they are a minute old. What cannot begin now is passed over, so nothing waits behind it. A mount
-that has waited half a minute and lacks drives alone keeps those it could use, so nothing passes it for ever; sessions
-that have something mounted are let past, as it may be what they have that it waits for. Mounts that belong together
-begin together or not at all.
+Order: dismounts, inventories and cleanings, then mounts by their order, then identifying cartridges and writing free
+labels, which come before mounts once they are a minute old. What cannot begin now is passed over, so nothing waits
+behind it. A mount that has waited half a minute and lacks drives alone keeps those it could use, so nothing passes it
+for ever; sessions that have something mounted are let past, as it may be what they have that it waits for. Mounts that
+belong together begin together or not at all.
 """
 
 import enum
@@ -24,6 +24,7 @@ from rsm.model import (
     Drive,
     DriveTypeMediaType,
     Id,
+    Int,
     Library,
     LibraryRequest,
     Mount,
@@ -58,12 +59,25 @@ class Action(enum.StrEnum):
     CLOSE_DOOR = "lock door"
     AWAIT_PERSON = "wait for a person"
     EJECT = "eject"
+    CLEAN = "clean"
 
     @property
     def work(self) -> str:
         """Who does it: robot or drive."""
-        in_drive = self in (Action.UNLOAD, Action.LOAD, Action.IDENTIFY) or self.value.endswith("label")
-        return "drive" if in_drive else "robot"
+        return "drive" if self in _IN_DRIVE else "robot"
+
+
+_IN_DRIVE = frozenset(
+    (
+        Action.UNLOAD,
+        Action.LOAD,
+        Action.CHECK_LABEL,
+        Action.KEEP_LABEL,
+        Action.IDENTIFY,
+        Action.WRITE_FREE_LABEL,
+        Action.CLEAN,
+    )
+)
 
 
 class Hindrance(enum.Enum):
@@ -144,11 +158,13 @@ _MEDIUM_COLUMNS = (
     PhysicalMedium.drive_id,
     PhysicalMedium.port_id,
     PhysicalMedium.home_slot_id,
+    PhysicalMedium.cleaner,
     _ELEMENT.label("element"),
 )
 
 
-def _media() -> Any:
+def media_rows() -> Any:
+    """Select cartridges and the elements they are in."""
     return (
         select(*_MEDIUM_COLUMNS)
         .select_from(PhysicalMedium)
@@ -189,8 +205,8 @@ _MOUNTS = (
 _FITS = select(*DriveTypeMediaType.__table__.columns).where(
     exists().where(Drive.drive_type_id == DriveTypeMediaType.drive_type_id, Drive.library_id == _LIBRARY)
 )
-_LOADED_MEDIA = _media().where(PhysicalMedium.library_id == _LIBRARY, PhysicalMedium.drive_id.is_not(None))
-_MEDIUM = _media().where(PhysicalMedium.id == bindparam("medium", type_=Id()))
+_LOADED_MEDIA = media_rows().where(PhysicalMedium.library_id == _LIBRARY, PhysicalMedium.drive_id.is_not(None))
+_MEDIUM = media_rows().where(PhysicalMedium.id == bindparam("medium", type_=Id()))
 _EMPTY_SLOTS = (
     select(Slot.id, Slot.element)
     .where(
@@ -210,6 +226,7 @@ _HOME_SLOT = select(Slot.id, Slot.element).where(
     Slot.element.is_not(None),
     Slot.enabled == 1,
     Slot.operational_state == _READY,
+    or_(Slot.cleaner == 0, bindparam("cleaner", type_=Int()) == 1),
     ~exists().where(PhysicalMedium.slot_id == Slot.id),
 )
 _SIDES = (
@@ -222,6 +239,11 @@ _PATIENT = or_(LibraryRequest.operation == int(queue.IDENTIFY), LibraryRequest.o
 _LIVE_URGENT = _LIVE.where(~_PATIENT)
 _LIVE_PATIENT = _LIVE.where(_PATIENT).order_by(LibraryRequest.id).limit(_MOST_PATIENT)
 LIBRARY_STATE = select(Library.enabled, Library.library_type).where(Library.id == _LIBRARY)
+
+
+def works(drive: Any) -> bool:
+    """Tell whether a drive is in service and the robot can use it."""
+    return bool(drive.enabled) and drive.operational_state == _READY and drive.element is not None
 
 
 def can_use(fit: Any, *, writing: bool) -> bool:
@@ -312,7 +334,7 @@ class Planner:
         return self._enabled or request.operation in (queue.DISMOUNT, queue.INVENTORY)
 
     def _rank(self, request: Any) -> tuple[int, int, uuid.UUID]:
-        ranks = {queue.DISMOUNT: 0, queue.INVENTORY: 1, queue.MOUNT: 3}
+        ranks = {queue.DISMOUNT: 0, queue.INVENTORY: 1, queue.CLEAN: 1, queue.MOUNT: 3}
         old = request.queued < self._transaction.now - _OLD
         return ranks.get(request.operation, 2 if old else 4), request.order_number, request.id
 
@@ -382,8 +404,7 @@ class Planner:
 
     def _suits(self, drive: Any, medium: Any, writing: bool) -> bool:
         fit = self._fits.get((drive.drive_type_id, medium.media_type_id))
-        works = drive.enabled and drive.operational_state == _READY and drive.element is not None
-        return bool(works) and can_use(fit, writing=writing)
+        return works(drive) and can_use(fit, writing=writing)
 
     def _candidates(
         self, medium: Any, writing: bool, wanted: uuid.UUID | None = None, session_id: uuid.UUID | None = None
@@ -550,7 +571,8 @@ class Planner:
             element: int = medium.element
             return element
         if medium.home_slot_id is not None:
-            home = self._transaction.row(_HOME_SLOT, slot=medium.home_slot_id, library=self._library_id)
+            where = {"slot": medium.home_slot_id, "library": self._library_id, "cleaner": int(medium.cleaner)}
+            home = self._transaction.row(_HOME_SLOT, **where)
             if home is not None and home.element not in self._reserved:
                 place: int = home.element
                 return place

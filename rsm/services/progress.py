@@ -38,7 +38,8 @@ from rsm.model import (
     Session,
     Side,
 )
-from rsm.services import events, places, queue
+from rsm.services import cleaning, events, places, queue
+from rsm.services.cleaning_planning import CleaningPlanner
 from rsm.services.devices import Place
 from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_dismount
 from rsm.services.epochs import check_epoch
@@ -115,11 +116,12 @@ class Outlook:
     to_look_for: list[Any] = field(default_factory=list)
     taken_out: list[Any] = field(default_factory=list)
     method: NtmsInventoryMethod = queue.FAST
+    lacking_cleaner: list[Any] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        waiting = self.returned or self.to_ask_for or self.to_look_for or self.taken_out
+        waiting = self.returned or self.to_ask_for or self.to_look_for or self.taken_out or self.lacking_cleaner
         return not (self.starts or self.endings or self.orphans or waiting)
 
 
@@ -149,8 +151,13 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
             _look_at_eject(transaction, outlook, request)
         elif request.medium_id is not None and medium is None:
             outlook.endings.append((request, queue.INVALID, ErrorCode.ERROR_INVALID_MEDIA, "its cartridge is gone"))
+        elif request.operation == queue.CLEAN and isinstance(planner, CleaningPlanner):
+            _look_at_cleaning(transaction, planner, outlook, request)
         elif request.state == queue.WAITING:
-            _look_at_waiting(transaction, outlook, request, medium)
+            if medium is None or medium.online:
+                outlook.returned.append(request)
+            else:
+                _look_at_waiting(transaction, outlook, request, f"cartridge {medium.name}", MediaOfflineError.code)
         elif medium is not None and not medium.online and request.operation != queue.DISMOUNT:
             _look_at_offline(outlook, request, medium)
         elif request.operation in (queue.IDENTIFY, queue.WRITE_FREE_LABEL) and not planner.has_drive_for(request):
@@ -162,12 +169,22 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
     return outlook
 
 
-def _look_at_waiting(transaction: Transaction, outlook: Outlook, request: Any, medium: Any) -> None:
-    asked = transaction.row(_ASKED, id=request.id)
-    if medium is None or medium.online:
+def _look_at_cleaning(transaction: Transaction, planner: CleaningPlanner, outlook: Outlook, request: Any) -> None:
+    lacks = planner.find_cleaner(request.drive_id) is None and not request.details.get("cleaned")
+    if request.state == queue.WAITING and lacks:
+        _look_at_waiting(transaction, outlook, request, "a cleaner", ErrorCode.ERROR_UNABLE_TO_CLEAN)
+    elif request.state == queue.WAITING:
         outlook.returned.append(request)
-    elif asked is not None and asked.state == NtmsOpreqState.NTMS_OPSTATE_REFUSED:
-        text = f"an operator refused to bring cartridge {medium.name}"
+    elif lacks:
+        outlook.lacking_cleaner.append(request)
+
+
+def _look_at_waiting(
+    transaction: Transaction, outlook: Outlook, request: Any, wanted: str, not_found: ErrorCode
+) -> None:
+    asked = transaction.row(_ASKED, id=request.id)
+    if asked is not None and asked.state == NtmsOpreqState.NTMS_OPSTATE_REFUSED:
+        text = f"an operator refused to bring {wanted}"
         outlook.endings.append((request, queue.FAILED, RequestRefusedError.code, text))
     elif asked is None or asked.state == NtmsOpreqState.NTMS_OPSTATE_COMPLETE:
         inventory = request.details.get("inventory")
@@ -175,8 +192,8 @@ def _look_at_waiting(transaction: Transaction, outlook: Outlook, request: Any, m
             outlook.to_look_for.append(request)
         else:
             if not _is_looking(transaction, inventory):
-                text = f"cartridge {medium.name} was not found in the library, although it was said to be there"
-                outlook.endings.append((request, queue.FAILED, MediaOfflineError.code, text))
+                text = f"{wanted} was not found in the library, although it was said to be there"
+                outlook.endings.append((request, queue.FAILED, not_found, text))
 
 
 def _is_looking(transaction: Transaction, inventory: str) -> bool:
@@ -222,6 +239,12 @@ def start_due(transaction: Transaction, library_id: uuid.UUID, epoch: int, runni
         _put_back_again(transaction, request, ErrorCode.ERROR_CANCELLED, "what it had mounted was taken away")
     for request in outlook.returned:
         _set_state(transaction, request, queue.QUEUED)
+        if request.operation == queue.CLEAN:
+            cleaning.tell_found(transaction, request)
+    for request in outlook.lacking_cleaner:
+        _set_state(transaction, request, queue.WAITING, inventory=None)
+        queue.drop_operator_requests(transaction, request.id)
+        cleaning.ask_for_cleaner(transaction, request)
     for request in outlook.to_look_for:
         inventory = queue.insert_request(
             transaction, queue.INVENTORY, library_id, caller_user=request.user_name, option=int(outlook.method)
@@ -284,6 +307,8 @@ def _set_state(transaction: Transaction, request: Any, state: NtmsLmState, **det
         new_order=order,
         now=transaction.now,
     )
+    if request.state != state:
+        queue.record_change(transaction, "work", request.id, {"state": int(state)})
 
 
 # Steps that are done

@@ -42,7 +42,7 @@ QUEUED, INPROCESS, PASSED, FAILED, WAITING, CANCELLED, STOPPED = (
 )
 MOUNT, DISMOUNT = NtmsLmOperation.NTMS_LM_MOUNT, NtmsLmOperation.NTMS_LM_DISMOUNT
 INVENTORY, IDENTIFY = NtmsLmOperation.NTMS_LM_INVENTORY, NtmsLmOperation.NTMS_LM_PROCESSOMID
-WRITE_FREE_LABEL = NtmsLmOperation.NTMS_LM_WRITESCRATCH
+WRITE_FREE_LABEL, CLEAN = NtmsLmOperation.NTMS_LM_WRITESCRATCH, NtmsLmOperation.NTMS_LM_CLEANDRIVE
 INJECT, EJECT = NtmsLmOperation.NTMS_LM_INJECT, NtmsLmOperation.NTMS_LM_EJECT
 INJECT_CLEANER, EJECT_CLEANER = NtmsLmOperation.NTMS_LM_INJECTCLEANER, NtmsLmOperation.NTMS_LM_EJECTCLEANER
 DOOR = NtmsLmOperation.NTMS_LM_DOORACCESS
@@ -63,6 +63,7 @@ _SPOKEN = {
     EJECT: "eject",
     EJECT_CLEANER: "eject of the cleaner",
     DOOR: "door access",
+    CLEAN: "clean drive",
 }
 
 # The states say it too: by them the index of a library's queue passes over the thousands that ended in the last days.
@@ -291,7 +292,7 @@ def withdraw_request(transaction: Transaction, request_id: uuid.UUID, *, error_c
         tell_to_end(transaction, request, "cancel", "withdraw")
         return True
     group = list_group(transaction, request)
-    if any(each.state == INPROCESS for each in group):
+    if any(each.state == INPROCESS for each in group) or _holds_cleaner(transaction, request):
         return False
     for each in group:
         end_request(transaction, each.id, CANCELLED, error_code=error_code, call="withdraw")
@@ -330,6 +331,14 @@ def tell_to_end(transaction: Transaction, request: Any, how: str, call: str) -> 
     if request.details.get("end") != "cancel":
         write_details(transaction, request, end=how)
         record_change(transaction, call, request.id, {"end": how})
+
+
+_CLEANER_IN_DRIVE = select(PhysicalMedium.id).where(PhysicalMedium.drive_id == _ID, PhysicalMedium.cleaner == 1)
+
+
+def _holds_cleaner(transaction: Transaction, request: Any) -> bool:
+    """Tell whether a drive is to be cleaned and has the cleaner in it, although nobody has the request in hand now."""
+    return request.operation == CLEAN and transaction.row(_CLEANER_IN_DRIVE, id=request.drive_id) is not None
 
 
 _OPERATOR_REQUESTS = select(OperatorRequest.id).where(

@@ -110,7 +110,7 @@ def _explain(transaction: Transaction, planner: Planner | None, request: Any) ->
     if queue.is_attended(request):
         gathered = request.state == queue.WAITING
         return "its session gathers more before it begins" if gathered else planner.explain(request)[1]
-    if request.medium_id is None or request.operation == queue.DISMOUNT:
+    if (request.medium_id is None and request.operation != queue.CLEAN) or request.operation == queue.DISMOUNT:
         return NEXT
     return planner.explain(request)[1]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rsm import labels
 from rsm.db import Transaction, new_id
 from rsm.errors import BusyError, InvalidStateError, NotReadyError, NotSupportedError, RsmError
-from rsm.libraries.base import ReadinessState, SourceEmptyError, error_from_os
-from rsm.services import identification, inventory, mounts, places, progress
+from rsm.libraries.base import CleaningFailedError, ReadinessState, SourceEmptyError, error_from_os
+from rsm.services import cleaning, identification, inventory, mounts, places, progress
 from rsm.services.epochs import check_epoch
 from rsm.services.exchanges import exchange_at, record_exchange
 from rsm.services.identification import LabelSeen
@@ -87,6 +87,7 @@ class Performer:
             Action.IDENTIFY: self._identify,
             Action.WRITE_FREE_LABEL: self._write_free_label,
             Action.EJECT: self._eject,
+            Action.CLEAN: self._clean,
         }
 
     def _medium(self, step: Step) -> uuid.UUID:
@@ -217,6 +218,20 @@ class Performer:
                     raise
             self._holder.worker.pause(pause)
             pause = min(2 * pause, 2.0)
+
+    def _clean(self, number: int, step: Step) -> None:
+        assert step.drive_element is not None
+        assert step.drive_id is not None
+        try:
+            self._when_ready(self._backend.clean_drive, step.drive_element)
+        except NotReadyError as error:
+            if self._holder.stopping:
+                raise Stopped from error
+            raise CleaningFailedError(f"the drive never said that it is clean: {error}") from error
+        except RsmError:
+            self._look_at({step.drive_element})
+            raise
+        self._holder.record(cleaning.record_cleaned, self._start.request.id, step.drive_id)
 
     def _check_label(self, number: int, step: Step) -> None:
         side = self._holder.read(places.side_at, self._medium(step), step.side)

@@ -167,6 +167,7 @@ def place(number: int, inside: rsm.MapCartridge | None = None, **fields: Any) ->
         (place(1, state=NtmsDriveState.NTMS_DRIVESTATE_MOUNTED), ".", "."),  # a drive's 1 is no slot's 1
         (place(1, state=FULL, operational_state=NtmsOperationalState.NTMS_NOT_PRESENT), "!", "!"),
         (place(1, cartridge()), "*", "*"),
+        (place(1, cartridge(cleaner=True)), "+", "+"),
         (place(1, cartridge(AVAILABLE, ALLOCATED)), "VA", "A"),
         (place(1, cartridge(AVAILABLE, ALLOCATED, enabled=False)), "va", "a"),
         (place(1, cartridge(ALLOCATED), enabled=False), "a", "a"),

@@ -29,8 +29,9 @@ NOUNS_AND_VERBS = {
     "pool": "create list show update delete",
     "media": "create list show update move change-type delete enable disable allocate deallocate complete decommission "
     "swap why logical mount dismount history eject",
-    "library": "add scan list show inventory refresh stop identify inject eject door done delete rename enable disable",
-    "drive": "list show set enable disable dismount eject volumes delete",
+    "library": "add scan list show inventory refresh stop identify inject eject door done delete rename enable disable "
+    "clean reserve-cleaner release-cleaner",
+    "drive": "list show set enable disable dismount eject volumes delete clean",
     "request": "list show wait cancel order delete purge",
     "type": "list show create delete add remove",
     "operator": "list show submit wait satisfy refuse delete",

@@ -18,11 +18,12 @@ from rsm.libraries.base import (
     Cartridge,
     ElementNotAccessibleError,
     ElementStatus,
+    NoCleanerError,
     ReadinessState,
     SourceEmptyError,
     UnknownElementError,
 )
-from rsm.libraries.virtual import VirtualLibrary
+from rsm.libraries.virtual import VirtualLibrary, add_cartridge
 
 CAPACITY = 1000
 
@@ -484,3 +485,49 @@ def test_disk_side_counts_all_its_files_and_follows_no_link(virtual_templates: d
         with refused(ElementNotAccessibleError, "data"):
             library.open_side(DRIVE + 1, 1, mode)
     assert not (tmp_path / "foreign").exists()
+
+
+# --- cleaners -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("barcode", "options", "is_one"),
+    [
+        ("A00002", {"cleaner": True}, True),
+        ("A00002", {"cleaner": True, "media_type": "LTO-3"}, True),
+        ("CLN001", {}, True),
+        ("CLN001", {"media_type": "LTO-3"}, True),
+        ("A00002", {}, False),
+    ],
+)
+def test_cleaner_cleans_a_drive_and_is_no_medium(
+    tmp_path: Path, barcode: str, options: dict[str, Any], is_one: bool
+) -> None:
+    library = VirtualLibrary(virtual.create(tmp_path / "new", 3, 2, 0, "LTO-8"))
+    add_cartridge(library.directory, barcode, slot=3, **options)
+    library.claim(1)
+    (status,) = library.read_elements([1003])
+    assert status.cartridge is not None
+    assert status.cartridge.cleaner == (True if "cleaner" in options else None)
+    with pytest.raises(SourceEmptyError):
+        library.clean_drive(102, 1)
+    library.move(1003, 102, 1)
+    if is_one:
+        library.clean_drive(102, 1)
+    else:
+        with pytest.raises(NoCleanerError):
+            library.clean_drive(102, 1)
+    if "cleaner" in options:
+        with pytest.raises(rsm.MediaIncompatibleError):
+            library.load_drive(102, 1)
+    library.unload_drive(102, 1)
+    library.move(102, 1003, 1)
+
+
+def test_cartridge_that_cannot_tell_whether_it_is_a_cleaner_is_damaged(tmp_path: Path) -> None:
+    library = VirtualLibrary(virtual.create(tmp_path / "new", 3, 2, 0, "LTO-8"))
+    path = Path(add_cartridge(library.directory, "A00002", slot=3).path) / "cartridge.toml"
+    path.write_text(path.read_text() + 'cleaner = "perhaps"\n')
+    (status,) = library.read_elements([1003])
+    assert status.cartridge is None
+    assert "cleaner has to be true or false" in (status.exception or "")

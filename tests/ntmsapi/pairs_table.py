@@ -11,7 +11,13 @@ from ntmsapi.pairs_damage import first
 from ntmsapi.pairs_world import ALICE, FUNCTIONS, OF_DRIVES, REPLACING, SOUND, WAITING, World, sound_call
 
 from rsm import ntmsapi
-from rsm.constants import NTMS_INVENTORY_FAST, NTMS_OMID_TYPE_FILESYSTEM_INFO, NTMS_OPREQ_MESSAGE, ErrorCode
+from rsm.constants import (
+    NTMS_INVENTORY_FAST,
+    NTMS_OMID_TYPE_FILESYSTEM_INFO,
+    NTMS_OPREQ_MESSAGE,
+    NULL_GUID,
+    ErrorCode,
+)
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.security import AccessRights
 
@@ -224,6 +230,8 @@ for _name in (
 for _name, _when in (
     ("DismountNtmsMedia", "session handle not valid"),
     ("IdentifyNtmsSlot", "session handle is not valid"),
+    ("ReleaseNtmsCleanerSlot", "session handle is not valid"),
+    ("ReserveNtmsCleanerSlot", "session handle is not valid"),
     ("InventoryNtmsLibrary", "session handle is not valid"),
     ("MountNtmsMedia", "session handle not valid"),
     ("SatisfyNtmsOperatorRequest", "session handle not valid"),
@@ -265,6 +273,7 @@ ABSENT = [
     ("EjectNtmsMedia", "operation id pointer is absent", 1),
     ("InjectNtmsMedia", "library id is absent", 0),
     ("InjectNtmsMedia", "operation id pointer is absent", 1),
+    ("CleanNtmsDrive", "drive id is absent", 0),
     ("GetNtmsRequestOrder", "request id is absent", 0),
     ("MoveToNtmsMediaPool", "medium id is absent", 0),
     ("MoveToNtmsMediaPool", "pool id is absent", 1),
@@ -399,6 +408,8 @@ def open_older(w: World) -> Attempt:
 UNREACHABLE: dict[str, tuple[Any, ...]] = {
     "GetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note"),
     "InventoryNtmsLibrary": (int(NTMS_INVENTORY_FAST),),
+    "ReleaseNtmsCleanerSlot": (),
+    "ReserveNtmsCleanerSlot": (NULL_GUID,),
     "SetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note", b"y"),
     "SubmitNtmsOperatorRequest": (),
     "UpdateNtmsOmidInfo": (NTMS_OMID_TYPE_FILESYSTEM_INFO, ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)),

@@ -487,6 +487,12 @@ def _detection(w: World) -> tuple[Any]:
     return (handle,)
 
 
+def _reserved(w: World) -> uuid.UUID:
+    library = w.library()
+    w.session.libraries.reserve_cleaner_slot(library.id, library.slots[0])
+    return library.id
+
+
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
@@ -520,6 +526,9 @@ SOUND: dict[str, Sound] = {
     "EndNtmsDeviceChangeDetection": _detection,
     "EjectDiskFromSADrive": lambda w: (w.url, "tests", str(w.feeder()[0])),
     "GetVolumesFromDrive": lambda w: (str(w.made_feeder),),
+    "CleanNtmsDrive": lambda w: (w.library().drives[0],),
+    "ReserveNtmsCleanerSlot": lambda w: ((library := w.library()).id, library.slots[0]),
+    "ReleaseNtmsCleanerSlot": lambda w: (_reserved(w),),
     "OpenNtmsNotification": lambda w: (int(NTMS_MEDIA_POOL),),
     "WaitForNtmsNotification": lambda w: (0,),
     "CloseNtmsNotification": lambda w: (),

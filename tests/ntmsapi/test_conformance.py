@@ -14,6 +14,7 @@ from _pytest.mark import ParameterSet
 from conftest import Postgresql
 from ntmsapi import (
     pairs_allocation,
+    pairs_cleaning,
     pairs_database,
     pairs_entering,
     pairs_inventory,
@@ -120,6 +121,7 @@ def test_modules_of_the_table_are_all_in_use() -> None:
     made = {getattr(case.make, "__module__", "") for case in CASES}
     tables = (
         pairs_allocation,
+        pairs_cleaning,
         pairs_database,
         pairs_entering,
         pairs_media,

@@ -581,6 +581,7 @@ def test_everything_of_the_header_is_there() -> None:
 def test_every_call_of_this_stage_is_there() -> None:
     from rsm.ntmsapi import (
         allocation,
+        cleaning,
         database,
         functions,
         library,
@@ -591,7 +592,18 @@ def test_every_call_of_this_stage_is_there() -> None:
         standalone,
     )
 
-    modules = (allocation, database, functions, library, mounting, notifications, operators, ports, standalone)
+    modules = (
+        allocation,
+        cleaning,
+        database,
+        functions,
+        library,
+        mounting,
+        notifications,
+        operators,
+        ports,
+        standalone,
+    )
     assert sorted(name for module in modules for name in module.__all__) == sorted(FUNCTIONS)
-    assert len(FUNCTIONS) == 56
+    assert len(FUNCTIONS) == 59
     assert all(callable(getattr(ntmsapi, name)) and getattr(ntmsapi, name).__doc__ for name in FUNCTIONS)

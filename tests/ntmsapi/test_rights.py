@@ -185,6 +185,9 @@ def work(
     file_system = ntmsapi.NTMS_FILESYSTEM_INFO("UDF", "a", 5)
     arguments: dict[str, tuple[Any, ...]] = {
         "AccessNtmsLibraryDoor": (library.id, int(NTMS_INVENTORY_FAST)),
+        "CleanNtmsDrive": (drive,),
+        "ReserveNtmsCleanerSlot": (library.id, library.slots[0]),
+        "ReleaseNtmsCleanerSlot": (library.id,),
         "AllocateNtmsMedia": (side.pool, uuid.uuid4(), None, 0, 0),
         "DeallocateNtmsMedia": (held,),
         "DecommissionNtmsMedia": (side.id,),

@@ -423,6 +423,22 @@ class ScsiLibrary(LibraryBackend):
         if place.address in self._find_drives():
             self._let_go(place)
 
+    def clean_drive(self, drive: int, epoch: int) -> None:
+        """See that the cleaner in a drive has done its work, which takes minutes; then the drive lets go of it.
+
+        Raises:
+            RsmError: as `load_drive`.
+            NoCleanerError, CleaningFailedError: the drive says so.
+        """
+        place = self._drive_place(drive)
+        self._check_epoch(epoch)
+        self._look_into(place)
+        device = self._open_drive(place)
+        try:
+            device.finish_cleaning()
+        finally:
+            device.close()
+
     def open_side(
         self, drive: int, side: int, mode: SideMode, *, read_only: bool = False, barcode: str | None = None
     ) -> BinaryIO:

@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from rsm.errors import NotReadyError, NotSupportedError, RsmError, WriteProtectError
-from rsm.libraries.base import SideMode, SideStatus, SourceEmptyError
+from rsm.libraries.base import CleaningFailedError, NoCleanerError, SideMode, SideStatus, SourceEmptyError
 from rsm.libraries.scsi import cdb
 from rsm.libraries.scsi.cdb import Space
 from rsm.libraries.scsi.decode import (
@@ -83,6 +83,27 @@ class TapeDrive(Unit):
             sense = self.ask_ready()
             if sense is None or (sense.asc, sense.ascq) != (0x04, 0x02):  # else it has been let go of
                 raise
+
+    def finish_cleaning(self) -> None:
+        """See that the cleaner in it has done its work, which it tells by letting go of it.
+
+        Raises:
+            NotReadyError: it is being cleaned.
+            NoCleanerError: it takes what is in it for a tape.
+            CleaningFailedError: cleaning failed.
+            RsmError: it failed otherwise, by the table of sense data.
+        """
+        sense = self.ask_ready()
+        if sense is None:
+            raise NoCleanerError(f"{self.name} takes what is in it for a tape: no cleaner")
+        error, signature = error_from_sense(sense, self.name), (sense.asc, sense.ascq)
+        if isinstance(error, SourceEmptyError) or signature == (0x04, 0x02):
+            return
+        if signature == (0x30, 0x07):
+            raise CleaningFailedError(str(error))
+        if signature == (0x30, 0x03):
+            raise NotReadyError(f"{self.name} is being cleaned")
+        raise error
 
     def read_tape_alerts(self) -> frozenset[int]:
         """Return the TapeAlert flags that are up, none where it has no such log (RsmError)."""

@@ -18,7 +18,7 @@ from libraries.scsi.simulated import (
 )
 
 import rsm
-from rsm.libraries.base import SideStatus, SourceEmptyError
+from rsm.libraries.base import CleaningFailedError, NoCleanerError, SideStatus, SourceEmptyError, StaleEpochError
 from rsm.libraries.scsi.backend import ScsiLibrary
 from rsm.libraries.scsi.transport import LostError, Reply
 
@@ -325,3 +325,35 @@ def test_position_and_alerts_are_read(simulated: Simulated) -> None:
     alert = Reply(0, bytes.fromhex("2e0000050014400101"))
     simulated.script = lambda _, cdb: alert if cdb[0] == 0x4D else GOOD
     assert drive.read_tape_alerts() == {20}
+
+
+# --- cleaning -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error"),
+    [
+        ((2, 0x30, 0x03), rsm.NotReadyError),  # it says so as long as it cleans
+        ((2, 0x04, 0x01), rsm.NotReadyError),
+        ((3, 0x30, 0x07), CleaningFailedError),
+        ((2, 0x3A, 0x00), None),  # it has let go of the cleaner
+        ((2, 0x04, 0x02), None),
+        ((4, 0x44, 0x00), rsm.DeviceNotAvailableError),
+        (None, NoCleanerError),
+    ],
+)
+def test_a_drive_is_clean_once_it_lets_go_of_the_cleaner(
+    simulated: Simulated, library: Any, numbers: tuple[int, int, int] | None, error: type[rsm.RsmError] | None
+) -> None:
+    library.claim(1)
+    simulated.script = failing(0x00, GOOD if numbers is None else refusal(numbers))
+    if error is None:
+        library.clean_drive(DRIVE, 1)
+    else:
+        with pytest.raises(error) as caught:
+            library.clean_drive(DRIVE, 1)
+        assert type(caught.value) is error
+    with pytest.raises(SourceEmptyError):
+        library.clean_drive(DRIVE + 1, 1)
+    with pytest.raises(StaleEpochError):
+        library.clean_drive(DRIVE, 0)
