@@ -206,6 +206,8 @@ RIGHTS: dict[str, tuple[Need, Need]] = {
     "CleanNtmsDrive": (Need(library=_C), Need(library=_C)),
     "ReserveNtmsCleanerSlot": (Need(library=_C), Need(library=_C)),
     "ReleaseNtmsCleanerSlot": (Need(library=_C), Need(library=_C)),
+    "InjectNtmsCleaner": (Need(library=_C), Need(library=_C)),
+    "EjectNtmsCleaner": (Need(library=_C), Need(library=_C)),
     "DeleteNtmsRequests": (Need(computer=_M), Need(computer=_C)),
     "GetNtmsRequestOrder": (Need(computer=_C), Need()),
     "SetNtmsRequestOrder": (Need(computer=_C), Need()),

@@ -1,5 +1,6 @@
 """Cleaning: which cartridges are cleaners, the slot kept for one, and drives cleaned with it, whatever happens."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from rsm.constants import NtmsPartitionState as State
 from rsm.errors import NotReadyError
 from rsm.libraries import virtual
 from rsm.libraries.base import CleaningFailedError, NoCleanerError
+from rsm.nouns.attended import Attended
 from rsm.nouns.waiting import Waiting, WaitReason
 
 pytestmark = pytest.mark.works
@@ -71,7 +73,7 @@ def clean(robot: Robot, number: int = 0, **options: Any) -> rsm.LibraryRequest:
     return robot.session.requests.wait(request, timeout_ms=LONG_MS, **options)
 
 
-def asked(robot: Robot) -> list[rsm.OperatorRequest]:
+def asked_of_operators(robot: Robot) -> list[rsm.OperatorRequest]:
     """Return what operators are asked for and have not answered."""
     listed = robot.session.operators.list()
     return [each for each in listed if each.state is NtmsOpreqState.NTMS_OPSTATE_SUBMITTED]
@@ -301,7 +303,7 @@ def test_a_drive_is_cleaned_and_its_cleaner_counted_down(robot: Robot) -> None:
         each.after["state"] for each in events if each.object == drive.id and each.after and "state" in each.after
     ]
     assert states == [int(BEING_CLEANED), int(DISMOUNTED)]
-    assert asked(robot) == []
+    assert asked_of_operators(robot) == []
 
 
 def test_what_is_in_the_drive_is_put_away_first_and_what_is_in_use_waited_for(
@@ -379,7 +381,7 @@ def test_an_operator_is_asked_for_a_cleaner_and_brings_it(robot: Robot) -> None:
     def bring(waiting: Waiting) -> None:
         heard.append(waiting.reason)
         if waiting.reason is WaitReason.OPERATOR and not robot.lying():
-            (request,) = asked(robot)
+            (request,) = asked_of_operators(robot)
             assert (request.request, request.argument1) == (NtmsOpreqCommand.NTMS_OPREQ_CLEANER, robot.library.id)
             robot.add("CLN001")
             session.operators.satisfy(request)
@@ -397,8 +399,8 @@ def test_an_inventory_that_finds_a_cleaner_answers_for_the_operator(robot: Robot
     session.libraries.reserve_cleaner_slot(robot.library, slot)
     request = session.libraries.clean(robot.drive())
     assert request is not None
-    mounting.wait_until(session, lambda: bool(asked(robot)))
-    (wanted,) = asked(robot)
+    mounting.wait_until(session, lambda: bool(asked_of_operators(robot)))
+    (wanted,) = asked_of_operators(robot)
     assert (wanted.argument1_kind, wanted.argument1) == (Kind.NTMS_STORAGESLOT, slot.id)
     assert "operator" in session.requests.why(request)[0]
     robot.add("CLN001", "slot-2")
@@ -420,12 +422,12 @@ def test_a_used_up_cleaner_is_none_and_nobody_brings_another(robot: Robot, answe
     session = robot.session
     request = session.libraries.clean(robot.drive())
     assert request is not None
-    mounting.wait_until(session, lambda: bool(asked(robot)))
-    (wanted,) = asked(robot)
+    mounting.wait_until(session, lambda: bool(asked_of_operators(robot)))
+    (wanted,) = asked_of_operators(robot)
     assert "CLN001" in wanted.message
     if answer == "cancel":
         session.requests.cancel(request)
-        assert asked(robot) == []
+        assert asked_of_operators(robot) == []
     elif answer == "refuse":
         session.operators.refuse(wanted)
     else:
@@ -441,11 +443,11 @@ def test_uses_that_are_told_let_a_cleaning_go_on(robot: Robot) -> None:
     with_uses(robot, 0)
     request = robot.session.libraries.clean(robot.drive())
     assert request is not None
-    mounting.wait_until(robot.session, lambda: bool(asked(robot)))
+    mounting.wait_until(robot.session, lambda: bool(asked_of_operators(robot)))
     with_uses(robot, 3)
     robot.session.requests.wait(request, timeout_ms=LONG_MS)
     assert told(robot).cleaner_uses_remaining == 2
-    assert asked(robot) == []
+    assert asked_of_operators(robot) == []
 
 
 @pytest.mark.parametrize("what", ["drive", "library"])
@@ -471,13 +473,13 @@ def test_a_drive_that_is_gone_is_not_cleaned(robot: Robot, url: str) -> None:
     session, drive = robot.session, robot.drive()
     request = session.libraries.clean(drive)
     assert request is not None
-    mounting.wait_until(session, lambda: bool(asked(robot)))
+    mounting.wait_until(session, lambda: bool(asked_of_operators(robot)))
     builders.set_columns(url, model.Drive, drive.id, operational_state=int(NtmsOperationalState.NTMS_NOT_PRESENT))
     with nothing_changed(url), refused(rsm.ResourceNotPresentError):
         session.libraries.clean(drive)
     session.libraries.delete_drive(drive)
     assert robot.settle(request.id).error_code == ErrorCode.ERROR_INVALID_DRIVE
-    assert asked(robot) == []
+    assert asked_of_operators(robot) == []
 
 
 def test_a_stand_alone_drive_is_cleaned_by_a_person(session: rsm.Session, url: str) -> None:
@@ -489,6 +491,171 @@ def test_a_stand_alone_drive_is_cleaned_by_a_person(session: rsm.Session, url: s
     assert [(each.object, each.call) for each in events] == [(drive.id, "CleanNtmsDrive")]
     assert session.objects.get(Kind.NTMS_DRIVE, drive.id).last_cleaned is not None
     assert session.requests.list(built.id) == []
+
+
+# Through a port or a door
+
+
+def with_slot(session: rsm.Session, folder: Path, way: str) -> Robot:
+    """Return a library with a cartridge in the first slot, the fourth kept for the cleaner, and a port or a door."""
+    ports, doors = int(way == "port"), int(way == "door")
+    robot = Robot(session, Path(virtual.create(folder, 4, 1, ports, LTO, doors=doors)))
+    robot.add("A00001")
+    robot.attach()
+    session.libraries.reserve_cleaner_slot(robot.library, robot.device(Kind.NTMS_STORAGESLOT, "slot-0004"))
+    return robot
+
+
+def put_in(robot: Robot, barcode: str, place: str, **options: Any) -> Callable[[], object]:
+    """Return what puts a cartridge into a place, once."""
+    return lambda: None if barcode in robot.lying() else robot.add(barcode, place, **options)
+
+
+def at_library(robot: Robot, asked: Attended, do: Callable[[], object]) -> rsm.LibraryRequest:
+    """Have a person do something once they are waited for, tell that it is done, and return the request as it ended."""
+    is_door = asked.request.operation is NtmsLmOperation.NTMS_LM_DOORACCESS
+    done = threading.Event()
+
+    def see(waiting: Waiting) -> None:
+        if waiting.reason is WaitReason.PERSON and not done.is_set():
+            do()
+            done.set()
+            if is_door:
+                asked.stop()
+
+    with contextlib.suppress(rsm.RsmError):
+        asked.wait(LONG_MS, on_wait=see)
+    return asked.request
+
+
+@pytest.mark.parametrize("way", ["port", "door"])
+@pytest.mark.parametrize(("uses", "flags"), [(3, PRESENT), (None, PRESENT | IGNORE)])
+def test_a_cleaner_is_put_in_used_and_taken_out(
+    session: rsm.Session, tmp_path: Path, url: str, way: str, uses: int | None, flags: int
+) -> None:
+    robot = with_slot(session, tmp_path / "robot", way)
+    place = "port-1" if way == "port" else "slot-4"
+    session.objects.update(Kind.NTMS_LIBRARY, robot.library, flags=0)  # nothing but the call tells that it is one
+    asked = session.libraries.inject_cleaner(robot.library, uses)
+    if way == "door":
+        mounting.wait_until(session, lambda: bool(asked_of_operators(robot)))
+    request = at_library(robot, asked, put_in(robot, "CLN001", place))
+    assert (request.state, request.details["taken_in"]) == (NtmsLmState.NTMS_LM_PASSED, ["CLN001"])
+    assert robot.places() == robot.lying() == {"A00001": "slot-0001", "CLN001": "slot-0004"}
+    assert robot.media()["CLN001"].cleaner
+    assert (told(robot).cleaner_uses_remaining, told(robot).flags) == (uses or UNCOUNTED, flags)
+    identified = robot.requests(NtmsLmOperation.NTMS_LM_PROCESSOMID)
+    assert [each.state for each in identified if each.state is not NtmsLmState.NTMS_LM_CANCELLED] == [request.state]
+    with nothing_changed(url):
+        with refused(rsm.NotEmptyError):
+            session.libraries.inject_cleaner(robot.library, uses)
+        with refused(rsm.NotEmptyError):
+            session.libraries.release_cleaner_slot(robot.library)
+    clean(robot)
+    assert told(robot).cleaner_uses_remaining == (UNCOUNTED if uses is None else 2)
+    inventories = len(robot.requests(NtmsLmOperation.NTMS_LM_INVENTORY))
+    request = at_library(robot, session.libraries.eject_cleaner(robot.library), lambda: robot.take_out("CLN001"))
+    assert (request.state, request.details["taken_out"]) == (NtmsLmState.NTMS_LM_PASSED, ["CLN001"])
+    assert set(robot.media()) == {"A00001"}
+    assert (told(robot).cleaner_uses_remaining, told(robot).flags) == (0, 0)
+    assert len(robot.requests(NtmsLmOperation.NTMS_LM_INVENTORY)) == inventories
+    assert asked_of_operators(robot) == []
+    with nothing_changed(url), refused(rsm.EmptyError):
+        session.libraries.eject_cleaner(robot.library)
+    session.libraries.release_cleaner_slot(robot.library)
+    check_left(session, url, robot.folder)
+
+
+@pytest.mark.parametrize("way", ["port", "door"])
+def test_a_cartridge_with_data_is_no_cleaner(session: rsm.Session, tmp_path: Path, way: str) -> None:
+    """It stays where it was put, and nobody writes off what it holds."""
+    robot = with_slot(session, tmp_path / "robot", way)
+    robot.prepare("A00001")
+    robot.allocate("A00001")
+    place = "port-01" if way == "port" else "slot-0004"
+    asked = session.libraries.inject_cleaner(robot.library, 3)
+    request = at_library(robot, asked, lambda: robot.carry("A00001", place))
+    code = ErrorCode.ERROR_MEDIA_INCOMPATIBLE if way == "port" else ErrorCode.ERROR_INVALID_CLEANER
+    assert (request.state, request.error_code) == (NtmsLmState.NTMS_LM_FAILED, code)
+    robot.inventory()
+    assert robot.places() == robot.lying() == {"A00001": place}
+    assert not robot.media()["A00001"].cleaner
+    assert robot.states("A00001") == [State.NTMS_PARTSTATE_ALLOCATED]
+    assert told(robot).cleaner_uses_remaining == 0
+
+
+@pytest.mark.parametrize("way", ["port", "door"])
+def test_nobody_puts_a_cleaner_in_or_takes_it_out(session: rsm.Session, tmp_path: Path, url: str, way: str) -> None:
+    robot = with_slot(session, tmp_path / "robot", way)
+    kind, column = (model.Port, "max_extend_seconds") if way == "port" else (model.Door, "max_open_seconds")
+    listed = Kind.NTMS_IEPORT if way == "port" else Kind.NTMS_IEDOOR
+    builders.set_columns(url, kind, session.objects.list(listed, robot.library.id)[0], **{column: 0})
+    request = robot.settle(session.libraries.inject_cleaner(robot.library, 3).id)
+    assert (request.state, request.error_code) == (NtmsLmState.NTMS_LM_FAILED, ErrorCode.ERROR_TIMEOUT)
+    assert told(robot).cleaner_uses_remaining == 0
+    robot.add("X00001", "slot-4", cleaner=True)
+    robot.inventory()
+    with_uses(robot, 3)
+    request = robot.settle(session.libraries.eject_cleaner(robot.library).id)
+    assert (request.state, request.error_code) == (NtmsLmState.NTMS_LM_FAILED, ErrorCode.ERROR_TIMEOUT)
+    assert robot.lying()["X00001"] == "slot-0004"
+    assert told(robot).cleaner_uses_remaining == 3
+    assert asked_of_operators(robot) == []
+    check_left(session, url, robot.folder)
+
+
+def test_a_cleaner_that_is_at_work_is_taken_out_when_it_is_back(
+    session: rsm.Session, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot = with_slot(session, tmp_path / "robot", "port")
+    robot.add("CLN001", "slot-4")
+    robot.inventory()
+    gate, real = threading.Event(), virtual.VirtualLibrary.clean_drive
+
+    def slowly(self: virtual.VirtualLibrary, drive: int, epoch: int) -> None:
+        if not gate.is_set():
+            raise NotReadyError("it is being cleaned")
+        real(self, drive, epoch)
+
+    monkeypatch.setattr(virtual.VirtualLibrary, "clean_drive", slowly)
+    request = session.libraries.clean(robot.drive())
+    assert request is not None
+    mounting.wait_until(session, lambda: robot.drive().state is BEING_CLEANED)
+    asked = session.libraries.eject_cleaner(robot.library)
+    assert session.libraries.eject_cleaner(robot.library).id == asked.id
+    gate.set()
+    after: list[rsm.LibraryRequest | None] = []
+
+    def take_out() -> None:
+        after.append(session.libraries.clean(robot.drive()))  # it waits: the cleaner is on its way out
+        robot.take_out("CLN001")
+
+    ended = at_library(robot, asked, take_out)
+    assert ended.state is NtmsLmState.NTMS_LM_PASSED
+    assert session.requests.get(request).state is NtmsLmState.NTMS_LM_PASSED
+    mounting.wait_until(session, lambda: bool(asked_of_operators(robot)))
+    assert after[0] is not None
+    session.requests.cancel(after[0])
+    check_left(session, url, robot.folder)
+
+
+def test_what_is_asked_in_vain_of_ports_and_doors(session: rsm.Session, tmp_path: Path, url: str) -> None:
+    robot = with_slot(session, tmp_path / "robot", "neither")
+    with nothing_changed(url):
+        with refused(rsm.ResourceNotPresentError):
+            session.libraries.inject_cleaner(robot.library)
+        with refused(rsm.DeviceNotAvailableError):
+            session.libraries.eject_cleaner("Offline")
+        with refused(rsm.LibraryOfflineError):
+            session.libraries.inject_cleaner("Offline")
+        for uses in (-1, 2**32):
+            with refused(rsm.InvalidParameterError):
+                session.libraries.inject_cleaner(robot.library, uses)
+    session.objects.disable(Kind.NTMS_LIBRARY, robot.library)
+    with nothing_changed(url):
+        for call in (session.libraries.inject_cleaner, session.libraries.eject_cleaner):
+            with refused(rsm.ResourceDisabledError):
+                call(robot.library)
 
 
 # Whatever happens

@@ -53,8 +53,8 @@ def eject_media(
     """
     with run.session(worker=not no_wait) as session:
         asked = session.media.eject(*(read_reference(each) for each in media), force=force)
-        request = _see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
-    _show(run, request, "taken_out", "Taken out")
+        request = see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
+    show_moved(run, request, "taken_out", "Taken out")
 
 
 def inject_media(
@@ -67,8 +67,8 @@ def inject_media(
     """Take in what a person puts into the ports of a library, and identify it."""
     with run.session(worker=not no_wait) as session:
         asked = session.libraries.inject(read_reference(library), many=many)
-        request = _see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
-    _show(run, request, "taken_in", "Taken in")
+        request = see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
+    show_moved(run, request, "taken_in", "Taken in")
 
 
 def open_door(
@@ -84,7 +84,7 @@ def open_door(
     """Open the door of a library to a person; nothing moves until it is shut, which rsm library done tells."""
     with run.session(worker=not no_wait) as session:
         asked = session.libraries.door(read_reference(library), inventory.method)
-        request = _see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
+        request = see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
         sentence = "The door is shut." if request.completed else _queued(run, session, request)
     run.output.show_done(sentence, request, request.id)
 
@@ -118,9 +118,10 @@ def add_to(library_noun: typer.Typer, media_noun: typer.Typer) -> None:
         add_verb(noun, "eject")(eject_media)
 
 
-def _see_through(
+def see_through(
     run: Run, session: rsm.Session, asked: Attended, *, no_wait: bool, timeout: float | None
 ) -> rsm.LibraryRequest:
+    """Wait for what a person does a part of, unless it is only queued, and return its request."""
     return asked.request if no_wait else carry_out(run, session, asked.request, timeout=timeout)
 
 
@@ -132,7 +133,8 @@ def _queued(run: Run, session: rsm.Session, request: rsm.LibraryRequest) -> str:
     return f"The {request.name} is queued, id {request.id}; {ending} ends it."
 
 
-def _show(run: Run, request: rsm.LibraryRequest, moved: str, words: str) -> None:
+def show_moved(run: Run, request: rsm.LibraryRequest, moved: str, words: str) -> None:
+    """Tell which cartridges came in or went out."""
     names = request.details.get(moved, [])
     if run.output.form is Form.PLAIN:
         run.output.print_fields([(request.id, *names)])

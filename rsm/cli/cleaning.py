@@ -9,6 +9,7 @@ import typer
 
 import rsm
 from rsm.cli import drive as drive_verbs
+from rsm.cli.attended import see_through, show_moved
 from rsm.cli.drive import DriveArgument, LibraryOption, find_drive
 from rsm.cli.library import LibraryArgument, find_slot, noun
 from rsm.cli.run import Run, add_verb, read_reference
@@ -81,3 +82,32 @@ def release_cleaner_slot(run: Run, library: LibraryArgument) -> None:
     with run.session() as session:
         session.libraries.release_cleaner_slot(read_reference(library))
     run.output.show_done(f"The library {library} keeps no slot for a cleaner any more.", {"released": library}, library)
+
+
+@add_verb(noun, "inject-cleaner")
+def inject_cleaner(
+    run: Run,
+    library: LibraryArgument,
+    uses: Annotated[
+        int | None,
+        typer.Option("--uses", metavar="N", help="Cleanings it is good for; else not counted.", min=0),
+    ] = None,
+    no_wait: NoWaitOption = False,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Take the cleaner that a person puts into a port, or through the door, into the slot that is kept for it."""
+    with run.session(worker=not no_wait) as session:
+        asked = session.libraries.inject_cleaner(read_reference(library), uses)
+        request = see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
+    show_moved(run, request, "taken_in", "Taken in")
+
+
+@add_verb(noun, "eject-cleaner")
+def eject_cleaner(
+    run: Run, library: LibraryArgument, no_wait: NoWaitOption = False, timeout: TimeoutOption = None
+) -> None:
+    """Bring the cleaner to a port, or have it taken through the door, and forget it once it is out."""
+    with run.session(worker=not no_wait) as session:
+        asked = session.libraries.eject_cleaner(read_reference(library))
+        request = see_through(run, session, asked, no_wait=no_wait, timeout=timeout)
+    show_moved(run, request, "taken_out", "Taken out")

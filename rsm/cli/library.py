@@ -44,6 +44,7 @@ noun = make_noun(
     "rsm library door Robot --inventory fast",
     "rsm library clean Robot drive-01",
     "rsm library reserve-cleaner Robot 20",
+    "rsm library inject-cleaner Robot --uses 50",
     "rsm library delete Robot --dry-run",
 )
 

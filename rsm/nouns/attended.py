@@ -18,7 +18,9 @@ from rsm.services import objects, ports, queue
 INJECT = ("InjectNtmsMedia", (queue.INJECT,))
 EJECT = ("EjectNtmsMedia", (queue.EJECT,))
 DOOR = ("AccessNtmsLibraryDoor", (queue.DOOR,))
-EVERY = {kind[1][0]: kind for kind in (INJECT, EJECT, DOOR)}
+INJECT_CLEANER = ("InjectNtmsCleaner", (queue.INJECT_CLEANER,))
+EJECT_CLEANER = ("EjectNtmsCleaner", (queue.EJECT_CLEANER,))
+EVERY = {kind[1][0]: kind for kind in (INJECT, EJECT, DOOR, INJECT_CLEANER, EJECT_CLEANER)}
 
 
 @dataclass(frozen=True, slots=True)

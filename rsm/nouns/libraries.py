@@ -23,7 +23,7 @@ from rsm.nouns.attended import DOOR, EVERY, INJECT, Attended
 from rsm.nouns.base import LibraryLike, TypeLike, check_types, reference
 from rsm.nouns.requests import Requests
 from rsm.nouns.standalone import StandaloneCalls
-from rsm.services import cleaning, devices, doors, inventory, library_map, objects, ports, queue
+from rsm.services import cleaners, cleaning, devices, doors, inventory, library_map, objects, ports, queue
 from rsm.services.names import is_clean
 
 P = ParamSpec("P")
@@ -288,6 +288,58 @@ class Libraries(StandaloneCalls):
         call = "ReleaseNtmsCleanerSlot"
         _check_present(self.session.read(cleaning.read_library, self.caller, call, _reference(library)))
         self.session.write(cleaning.release_slot, self.caller, _reference(library))
+
+    def inject_cleaner(self, library: LibraryLike, uses: int | None = None) -> Attended:
+        """Have a cleaner taken into the cleaner slot, and return at once (InjectNtmsCleaner).
+
+        It goes in through a port, else through the door, as an operator is told. `uses` are those it has left, None:
+        they are not counted.
+
+        Raises:
+            TypeError, InvalidParameterError: the uses are no number from 0 to 0xFFFFFFFF.
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no control of it.
+            LibraryOfflineError: it is the offline library.
+            DeviceNotAvailableError: its device is not there.
+            ResourceDisabledError: it is disabled.
+            CleanerSlotNotSetError: no slot is set aside.
+            ResourceNotPresentError: the slot is not there just now.
+            NotEmptyError: a cleaner is in it, or on its way to it.
+            ResourceNotPresentError: it has neither port nor door that can be used.
+        """
+        check_types({"uses": uses}, int, optional=True)
+        wanted, call = _reference(library), "InjectNtmsCleaner"
+        left = cleaners.UNCOUNTED if uses is None else uses
+        _check_present(self.session.read(cleaning.read_library, self.caller, call, wanted))
+        return self._attended(cleaning.request_cleaner_inject, self.caller, wanted, left)
+
+    def eject_cleaner(self, library: LibraryLike) -> Attended:
+        """Have the cleaner taken out of the cleaner slot, and return at once; it is forgotten (EjectNtmsCleaner).
+
+        It goes out through a port, else through the door, as an operator is told.
+
+        Raises:
+            InvalidLibraryError: there is no such library.
+            AccessDeniedError: no control of it.
+            DeviceNotAvailableError: it is the offline library, or its device is not there.
+            ResourceDisabledError: it is disabled.
+            CleanerSlotNotSetError: no slot is set aside.
+            ResourceNotPresentError: the slot is not there just now.
+            EmptyError: no cleaner is in it, or on its way back to it.
+            ResourceNotPresentError: it has neither port nor door that can be used.
+        """
+        wanted, call = _reference(library), "EjectNtmsCleaner"
+        _check_present(
+            self.session.read(cleaning.read_library, self.caller, call, wanted, offline=DeviceNotAvailableError)
+        )
+        return self._attended(cleaning.request_cleaner_eject, self.caller, wanted)
+
+    def _attended(
+        self, service: Callable[Concatenate[Transaction, P], uuid.UUID], *arguments: P.args, **keywords: P.kwargs
+    ) -> Attended:
+        asked = self._asked(service, *arguments, **keywords)
+        assert asked is not None, "it was queued"
+        return Attended(self.session, asked.id, EVERY[asked.operation])
 
     # Devices
 

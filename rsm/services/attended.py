@@ -25,7 +25,7 @@ from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.model import Door, Id, Instant, Int, Library, PhysicalMedium, Port
-from rsm.services import events, inventory, operators, places, progress, queue
+from rsm.services import cleaners, events, inventory, operators, places, progress, queue
 from rsm.services.attended_planning import is_unfit, list_ports, media_of
 from rsm.services.devices import Place
 from rsm.services.epochs import check_epoch
@@ -50,6 +50,7 @@ _MEDIUM = (
     .outerjoin(Port, Port.id == PhysicalMedium.port_id)
     .where(PhysicalMedium.id == _ID)
 )
+_IN_SLOT = select(PhysicalMedium.id, PhysicalMedium.name).where(PhysicalMedium.slot_id == _ID)
 _LIBRARY_NAME = select(Library.name, Library.inventory_method).where(Library.id == _LIBRARY)
 _PORT_SECONDS = select(func.max(Port.max_extend_seconds).label("seconds")).where(
     Port.library_id == _LIBRARY, Port.enabled == 1
@@ -275,6 +276,29 @@ def record_ports(
         queue.record_change(transaction, "inject", request_id, {"problems": findings.problems})
 
 
+def record_slot(
+    transaction: Transaction,
+    library_id: uuid.UUID,
+    epoch: int,
+    request_id: uuid.UUID,
+    number: int,
+    elements: Mapping[int, Place],
+    statuses: Sequence[ElementSeen],
+) -> None:
+    """Write down what is in the cleaner slot after a person was at it: a cleaner that is not there left the library.
+
+    Raises:
+        SupersededError: another process has taken the library over.
+    """
+    progress.record_step(transaction, library_id, epoch, request_id, number)
+    request = queue.read_request(transaction, request_id)
+    for status in statuses:
+        held = transaction.row(_IN_SLOT, id=elements[status.address].id)
+        if request is not None and held is not None and status.full is False and status.exception is None:
+            _let_leave(transaction, request, [held])
+    inventory.record_look(transaction, library_id, elements, statuses, complete=False)
+
+
 # The end of a round
 
 
@@ -362,6 +386,11 @@ def _end_by_outcome(transaction: Transaction, request: Any, more: str = "") -> N
 
 
 def _finish_door(transaction: Transaction, request: Any) -> None:
+    queue.drop_operator_requests(transaction, request.id)
+    cancelled = request.details.get("end") == "cancel"
+    if request.slot_id is not None:
+        _finish_at_slot(transaction, request, cancelled=cancelled)
+        return
     method = NtmsInventoryMethod(request.operation_option)
     own = transaction.one(_LIBRARY_NAME, "a library", library=request.library_id).inventory_method
     chosen = own if method is NtmsInventoryMethod.NTMS_INVENTORY_DEFAULT else method
@@ -374,9 +403,27 @@ def _finish_door(transaction: Transaction, request: Any) -> None:
             option=int(chosen),
             work_item_id=request.id,
         )
-    queue.drop_operator_requests(transaction, request.id)
-    cancelled = request.details.get("end") == "cancel"
     _end(transaction, request, queue.CANCELLED if cancelled else queue.PASSED, 0, "")
+
+
+def _finish_at_slot(transaction: Transaction, request: Any, *, cancelled: bool) -> None:
+    """End the putting in or taking out of a cleaner through a door, by what is in the cleaner slot now."""
+    held, uses = transaction.row(_IN_SLOT, id=request.slot_id), request.details.get("uses")
+    is_cleaner = held is not None and cleaners.can_be_cleaner(transaction, held.id)
+    if uses is not None and held is not None and is_cleaner:
+        cleaners.take_in(transaction, request.library_id, held.id, uses)
+        queue.write_details(transaction, request, taken_in=[held.name])
+    done = is_cleaner if uses is not None else held is None
+    if done:
+        _end(transaction, request, queue.PASSED, 0, "")
+    elif cancelled:
+        _end(transaction, request, queue.CANCELLED, 0, "")
+    elif held is not None and uses is not None:
+        text = f"cartridge {held.name} is in the cleaner slot, and holds data: take it out"
+        _end(transaction, request, queue.FAILED, ErrorCode.ERROR_INVALID_CLEANER, text)
+    else:
+        text = "the door is shut, and the cleaner slot is as it was before"
+        _end(transaction, request, queue.FAILED, ErrorCode.ERROR_TIMEOUT, text)
 
 
 # Putting in
@@ -403,7 +450,7 @@ def _contents(transaction: Transaction, request: Any) -> tuple[list[uuid.UUID], 
     unfit: list[uuid.UUID] = []
     for port in list_ports(transaction, request.library_id):
         if port.medium_id is not None:
-            (unfit if is_unfit(transaction, port.medium_id) else arriving).append(port.medium_id)
+            (unfit if is_unfit(transaction, request, port.medium_id) else arriving).append(port.medium_id)
     return arriving, unfit
 
 
@@ -413,7 +460,7 @@ def _note_arrivals(transaction: Transaction, request: Any) -> Any:
     arrived = [each for each in _media(transaction, arriving) if each.online and each.port_id is None]
     for medium in arrived:
         if request.operation == queue.INJECT_CLEANER:
-            took_in_cleaner(transaction, request, medium.id)
+            cleaners.take_in(transaction, request.library_id, medium.id, request.details["uses"])
         else:
             inventory.queue_identification(transaction, request.library_id, medium.id, request.id)
     names = [*request.details.get("taken_in", ()), *(each.name for each in arrived)]
@@ -422,27 +469,12 @@ def _note_arrivals(transaction: Transaction, request: Any) -> Any:
     return queue.read_request(transaction, request.id)
 
 
-_SET_CLEANER = (
-    update(PhysicalMedium)
-    .where(PhysicalMedium.id == _ID)
-    .values(cleaner=True, modified=bindparam("now", type_=Instant()))
-)
-
-
-def took_in_cleaner(transaction: Transaction, request: Any, medium_id: uuid.UUID) -> None:
-    """Write down that the one cartridge that was asked for is the cleaner of the library, in its slot."""
-    transaction.change(_SET_CLEANER, id=medium_id, now=transaction.now)
-    after = {"cleaner": True}
-    update_event = Operation.NTMS_OBJ_UPDATE
-    events.record(transaction, "inject", update_event, Kind.NTMS_PHYSICAL_MEDIA, medium_id, after=after)
-
-
 def _finish_taking_in(transaction: Transaction, request: Any) -> None:
     request = _note_arrivals(transaction, request)
     details, taken = request.details, request.details["taken_in"]
     arriving = _media(transaction, (uuid.UUID(each) for each in details["arriving"]))
-    rest = [] if request.operation == queue.INJECT_CLEANER else [each for each in arriving if each.port_id is not None]
-    if rest:
+    rest = [each for each in arriving if each.port_id is not None]
+    if rest and not (taken and request.operation == queue.INJECT_CLEANER):  # one cleaner was asked for
         _ask_for_removal(transaction, request, rest, "the library has no free slot for it")
         names = ", ".join(f"{each.name} in {each.port}" for each in rest)
         text = f"the library has no free slot for {names}: take it out of the port, and eject something first"

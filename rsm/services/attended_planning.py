@@ -15,6 +15,7 @@ from rsm.constants import NtmsOperationalState, NtmsPartitionState
 from rsm.db import Transaction
 from rsm.model import Id, PhysicalMedium, Port, Side, Slot
 from rsm.services import queue
+from rsm.services.cleaners import can_be_cleaner
 from rsm.services.cleaning_planning import CleaningPlanner
 from rsm.services.planning import Action, Hindrance, Running, Start, Step
 
@@ -34,6 +35,7 @@ _PORTS = (
 _UNFIT = select(Side.id).where(
     Side.medium_id == bindparam("medium", type_=Id()), Side.state == int(NtmsPartitionState.NTMS_PARTSTATE_INCOMPATIBLE)
 )
+_IN_SLOT = select(PhysicalMedium.id).where(PhysicalMedium.slot_id == bindparam("slot", type_=Id()))
 _ELEMENT_OF_SLOT = select(Slot.element).where(Slot.id == bindparam("slot", type_=Id()))
 
 
@@ -42,8 +44,10 @@ def list_ports(transaction: Transaction, library_id: uuid.UUID) -> list[Any]:
     return transaction.rows(_PORTS, library=library_id)
 
 
-def is_unfit(transaction: Transaction, medium_id: uuid.UUID) -> bool:
-    """Tell whether a cartridge is of a kind that its library cannot use: it is not let in."""
+def is_unfit(transaction: Transaction, request: Any, medium_id: uuid.UUID) -> bool:
+    """Tell whether a cartridge is not let in by a request: its library cannot use it, or it is no cleaner as wanted."""
+    if request.operation == queue.INJECT_CLEANER and not can_be_cleaner(transaction, medium_id):
+        return True
     return transaction.row(_UNFIT, medium=medium_id) is not None
 
 
@@ -112,7 +116,10 @@ class AttendedPlanner(CleaningPlanner):
             return self._begin_eject(request)
         if not self._is_at_rest:
             return None
-        return Start(request, (Step(Action.OPEN_DOOR), Step(Action.AWAIT_PERSON), Step(Action.CLOSE_DOOR)))
+        steps = (Step(Action.OPEN_DOOR), Step(Action.AWAIT_PERSON), Step(Action.CLOSE_DOOR))
+        if request.slot_id is None:
+            return Start(request, steps)
+        return Start(request, (*steps, Step(Action.LOOK_AT_SLOT, destination=self._element_of_slot(request))))
 
     # Putting in
 
@@ -133,7 +140,7 @@ class AttendedPlanner(CleaningPlanner):
         """Begin with carrying what is in the ports to slots, as far as there are any."""
         steps: list[Step] = []
         media = [self.medium(port.medium_id) for port in ports if port.medium_id is not None]
-        fit = [medium for medium in media if not is_unfit(self._transaction, medium.id)]
+        fit = [medium for medium in media if not is_unfit(self._transaction, request, medium.id)]
         if any(medium.id in self._busy_media for medium in fit):
             return None
         kept = self._reserved
@@ -146,9 +153,14 @@ class AttendedPlanner(CleaningPlanner):
         self._reserved = kept
         return Start(request, tuple(steps), None, frozenset(medium.id for medium in fit))
 
-    def _slot_of(self, request: Any) -> int | None:
+    def _element_of_slot(self, request: Any) -> int | None:
         row = self._transaction.row(_ELEMENT_OF_SLOT, slot=request.slot_id)
         return None if row is None else row.element
+
+    def _slot_of(self, request: Any) -> int | None:
+        """Return the element of the slot that a request names, None if something is in it."""
+        held = self._transaction.row(_IN_SLOT, slot=request.slot_id)
+        return None if held is not None else self._element_of_slot(request)
 
     # Taking out
 

@@ -126,19 +126,43 @@ class Recogniser:
 
 _SIDES = select(Side.id, Side.number, Side.state, Side.mounted).where(Side.medium_id == _ID).order_by(Side.number)
 _DELETE_SIDES = delete(Object).where(Object.id.in_(select(Side.id).where(Side.medium_id == _ID)))
+_TO_IDENTIFY = select(LibraryRequest.id).where(
+    LibraryRequest.medium_id == _ID,
+    LibraryRequest.state == int(queue.QUEUED),
+    LibraryRequest.operation == int(queue.IDENTIFY),
+    LibraryRequest.completed.is_(None),
+)
+_IS_CLEANER = select(PhysicalMedium.cleaner).where(PhysicalMedium.id == _ID)
 _USED = select(Mount.id).join(Side, Side.id == Mount.side_id).where(Side.medium_id == _ID)
+
+
+def can_be_cleaner(transaction: Transaction, medium_id: uuid.UUID) -> bool:
+    """Tell whether nothing is known to be recorded on a cartridge; a cleaner is one."""
+    sides = transaction.rows(_SIDES, id=medium_id)
+    return all(side.state in _UNIDENTIFIED for side in sides) and transaction.row(_USED, id=medium_id) is None
 
 
 def make_cleaner(transaction: Transaction, medium_id: uuid.UUID) -> bool:
     """Write down that a cartridge on record is a cleaner; False if something is known to be recorded on it."""
-    sides = transaction.rows(_SIDES, id=medium_id)
-    if any(side.state not in _UNIDENTIFIED for side in sides) or transaction.row(_USED, id=medium_id) is not None:
+    if not can_be_cleaner(transaction, medium_id):
         return False
+    sides = transaction.rows(_SIDES, id=medium_id)
     transaction.change(_DELETE_SIDES, id=medium_id)
     for side in sides:
         before = {"medium_id": medium_id, "number": side.number, "state": side.state}
         events.record(transaction, "inventory", Operation.NTMS_OBJ_DELETE, Kind.NTMS_PARTITION, side.id, before=before)
-    write_fields(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id, "inventory", {"cleaner": False}, {"cleaner": True})
+    for waiting in transaction.rows(_TO_IDENTIFY, id=medium_id):
+        queue.end_request(transaction, waiting.id, queue.CANCELLED, call="inventory")
+    was = bool(transaction.one(_IS_CLEANER, "a cartridge", id=medium_id).cleaner)
+    write_fields(transaction, Kind.NTMS_PHYSICAL_MEDIA, medium_id, "inventory", {"cleaner": was}, {"cleaner": True})
+    return True
+
+
+def take_in(transaction: Transaction, library_id: uuid.UUID, medium_id: uuid.UUID, uses: int) -> bool:
+    """Write down that a cartridge was put in as the cleaner of a library, and its uses left; False if it is none."""
+    if not make_cleaner(transaction, medium_id):
+        return False
+    settle_uses(transaction, library_id, "inject", uses)
     return True
 
 

@@ -6,10 +6,11 @@ It checks and queues; the worker carries the cleaner. Which cartridges are clean
 import uuid
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 
 from rsm import identity
 from rsm.constants import (
+    NtmsInventoryMethod,
     NtmsLibraryType,
     NtmsOperationalState,
     NtmsOpreqCommand,
@@ -21,6 +22,8 @@ from rsm.db import Transaction
 from rsm.errors import (
     CleanerSlotNotSetError,
     CleanerSlotSetError,
+    DeviceNotAvailableError,
+    EmptyError,
     InvalidDriveError,
     InvalidLibraryError,
     LibraryOfflineError,
@@ -28,6 +31,7 @@ from rsm.errors import (
     ObjectNotFoundError,
     ResourceDisabledError,
     ResourceNotPresentError,
+    RsmError,
 )
 from rsm.model import (
     OFFLINE,
@@ -35,6 +39,7 @@ from rsm.model import (
     DevicePath,
     Drive,
     Id,
+    Int,
     Json,
     Library,
     LibraryRequest,
@@ -45,11 +50,13 @@ from rsm.model import (
     Text,
 )
 from rsm.security import Caller, need
-from rsm.services import access, operators, queue
+from rsm.services import access, doors, operators, ports, queue
+from rsm.services.attended_planning import list_ports
 from rsm.services.cleaners import UNCOUNTED
 from rsm.services.epochs import check_epoch
 from rsm.services.objects import Reference, find
-from rsm.services.properties import write_fields
+from rsm.services.places import offline_library
+from rsm.services.properties import number, write_fields
 
 _NOT_PRESENT = int(NtmsOperationalState.NTMS_NOT_PRESENT)
 _ID = bindparam("id", type_=Id())
@@ -96,13 +103,19 @@ _BOUND_FOR = (
 )
 
 
-def read_library(transaction: Transaction, caller: Caller, call: str, reference: Reference) -> Any:
+def read_library(
+    transaction: Transaction,
+    caller: Caller,
+    call: str,
+    reference: Reference,
+    offline: type[RsmError] = LibraryOfflineError,
+) -> Any:
     """Return the row of a library, with where its device is and whether this host reaches it.
 
     Raises:
         InvalidLibraryError: there is no such library.
         AccessDeniedError: the right on it is missing.
-        LibraryOfflineError: it is the offline library.
+        RsmError: `offline`, it is the offline library.
     """
     library_id = find(transaction, Kind.NTMS_LIBRARY, reference)
     row = None if library_id is None else transaction.row(_LIBRARY_ROW, library=library_id, host=identity.host())
@@ -111,7 +124,7 @@ def read_library(transaction: Transaction, caller: Caller, call: str, reference:
     rights = need(call, transaction.policy.access_era).library
     access.require_library(transaction, caller, rights, Kind.NTMS_LIBRARY, row.id)
     if row.library_type == OFFLINE:
-        raise LibraryOfflineError("the offline library is the shelf: it has no slot for a cleaner")
+        raise offline("the offline library is the shelf: it has no slot for a cleaner")
     return row
 
 
@@ -188,6 +201,122 @@ def _check_empty(transaction: Transaction, slot: Any) -> None:
         raise NotEmptyError(f"nobody knows whether {slot.name} is empty: take an inventory of its library")
     if transaction.row(_BOUND_FOR, id=slot.id) is not None:
         raise NotEmptyError(f"{slot.name} is not empty: a cartridge is on its way to it")
+
+
+# Putting a cleaner in and taking it out
+
+# What goes on with the cleaner slot of a library, through a port or, as only such a request names a slot, a door.
+_LIVE = select(LibraryRequest.id).where(
+    LibraryRequest.library_id == _LIBRARY,
+    queue.IS_LIVE,
+    or_(
+        LibraryRequest.operation == bindparam("operation", type_=Int()),
+        and_(LibraryRequest.operation == int(queue.DOOR), LibraryRequest.slot_id.is_not(None)),
+    ),
+)
+_CLEANER_OF_SLOT = select(PhysicalMedium.id, PhysicalMedium.name).where(
+    PhysicalMedium.library_id == _LIBRARY,
+    PhysicalMedium.cleaner == 1,
+    or_(PhysicalMedium.slot_id == _ID, PhysicalMedium.home_slot_id == _ID),
+)
+
+
+def request_cleaner_inject(transaction: Transaction, caller: Caller, library: Reference, uses: int) -> uuid.UUID:
+    """Queue the taking in of a cleaner with so many uses left, and return the request's id (InjectNtmsCleaner).
+
+    It goes through a port into the cleaner slot. Where there is no port the door is opened and an operator asked to put
+    it there; no inventory follows. 0xFFFFFFFF uses are not counted.
+
+    Raises:
+        InvalidParameterError: the uses are no number from 0 to 0xFFFFFFFF.
+        InvalidLibraryError, AccessDeniedError, LibraryOfflineError: as `read_library`.
+        ResourceDisabledError: it is disabled.
+        CleanerSlotNotSetError: no slot is set aside.
+        ResourceNotPresentError: the slot is not there just now.
+        NotEmptyError: a cleaner is in it, or on its way to it.
+        ResourceNotPresentError: it has neither port nor door that can be used.
+    """
+    number("cleaner_uses_remaining")(uses)
+    row = read_library(transaction, caller, "InjectNtmsCleaner", library)
+    _check_enabled(row)
+    slot = cleaner_slot(transaction, row)
+    _check_empty(transaction, slot)
+    if transaction.row(_LIVE, library=row.id, operation=int(queue.INJECT_CLEANER)) is not None:
+        raise NotEmptyError(f"a cleaner is being put into {slot.name} already: wait for that, or stop it")
+    if list_ports(transaction, row.id):
+        return ports.queue_inject(
+            transaction, row.id, caller.user, operation=queue.INJECT_CLEANER, slot_id=slot.id, uses=uses
+        )
+    asked = _open_door(transaction, caller, row, slot, uses=uses)
+    operators.insert_request(
+        transaction,
+        NtmsOpreqCommand.NTMS_OPREQ_CLEANER,
+        message=f"put the cleaner into {slot.name} of library {row.name} and shut its door",
+        argument1=(Kind.NTMS_STORAGESLOT, slot.id),
+        caller_user=caller.user,
+        library_request_id=asked,
+    )
+    return asked
+
+
+def request_cleaner_eject(transaction: Transaction, caller: Caller, library: Reference) -> uuid.UUID:
+    """Queue the taking out of the cleaner, and return the request's id, of one that goes on if any (EjectNtmsCleaner).
+
+    It goes out through a port. Where there is none the door is opened and an operator asked to take it; no inventory
+    follows. Once it is out it is forgotten.
+
+    Raises:
+        InvalidLibraryError, AccessDeniedError: as `read_library`.
+        DeviceNotAvailableError: it is the offline library.
+        ResourceDisabledError: it is disabled.
+        CleanerSlotNotSetError: no slot is set aside.
+        ResourceNotPresentError: the slot is not there just now.
+        EmptyError: no cleaner is in it, or on its way back to it.
+        ResourceNotPresentError: it has neither port nor door that can be used.
+    """
+    row = read_library(transaction, caller, "EjectNtmsCleaner", library, DeviceNotAvailableError)
+    _check_enabled(row)
+    slot = cleaner_slot(transaction, row)
+    check_there(slot)
+    cleaner = transaction.row(_CLEANER_OF_SLOT, library=row.id, id=slot.id)
+    if cleaner is None:
+        raise EmptyError(f"{slot.name}, the cleaner slot of library {row.name}, holds no cleaner")
+    live = transaction.row(_LIVE, library=row.id, operation=int(queue.EJECT_CLEANER))
+    if live is not None:
+        going: uuid.UUID = live.id
+        return going
+    if list_ports(transaction, row.id):
+        return ports.queue_eject(transaction, row.id, caller.user, [cleaner.id], operation=queue.EJECT_CLEANER)
+    asked = _open_door(transaction, caller, row, slot)
+    operators.insert_request(
+        transaction,
+        NtmsOpreqCommand.NTMS_OPREQ_MOVEMEDIA,
+        message=f"take the cleaner {cleaner.name} out of {slot.name} of library {row.name} and shut its door",
+        argument1=(Kind.NTMS_PHYSICAL_MEDIA, cleaner.id),
+        argument2=(Kind.NTMS_LIBRARY, offline_library(transaction)),
+        caller_user=caller.user,
+        library_request_id=asked,
+    )
+    return asked
+
+
+def _check_enabled(library: Any) -> None:
+    if not library.enabled:
+        raise ResourceDisabledError(f"library {library.name} is disabled: rsm library enable {library.name}")
+
+
+def _open_door(transaction: Transaction, caller: Caller, library: Any, slot: Any, **details: Any) -> uuid.UUID:
+    if not doors.has_door(transaction, library.id):
+        raise ResourceNotPresentError(f"library {library.name} has neither a port nor a door that can be used")
+    return queue.insert_request(
+        transaction,
+        queue.DOOR,
+        library.id,
+        caller_user=caller.user,
+        option=int(NtmsInventoryMethod.NTMS_INVENTORY_NONE),
+        slot_id=slot.id,
+        details=details,
+    )
 
 
 # Asking for a cleaning

@@ -34,6 +34,11 @@ _HAS_DOOR = select(
 )
 
 
+def has_door(transaction: Transaction, library_id: uuid.UUID) -> bool:
+    """Tell whether a library has a door that can be used."""
+    return bool(transaction.one(_HAS_DOOR, "its doors", library=library_id).has_door)
+
+
 def request_access(transaction: Transaction, caller: Caller, library: Reference, method: int) -> uuid.UUID:
     """Queue the opening of a library's door, and return the request's id (AccessNtmsLibraryDoor).
 
@@ -56,6 +61,6 @@ def request_access(transaction: Transaction, caller: Caller, library: Reference,
         raise LibraryOfflineError("the offline library is the shelf: it has no door")
     if not row.enabled:
         raise ResourceDisabledError(f"library {row.name} is disabled: rsm library enable {row.name}")
-    if not transaction.one(_HAS_DOOR, "its doors", library=row.id).has_door:
+    if not has_door(transaction, row.id):
         raise ResourceNotPresentError(f"library {row.name} has no door: use its ports")
     return queue.insert_request(transaction, queue.DOOR, row.id, caller_user=caller.user, option=int(method))

@@ -59,6 +59,7 @@ class Action(enum.StrEnum):
     CLOSE_DOOR = "lock door"
     AWAIT_PERSON = "wait for a person"
     EJECT = "eject"
+    LOOK_AT_SLOT = "look at slot"
     CLEAN = "clean"
 
     @property

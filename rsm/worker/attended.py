@@ -42,6 +42,7 @@ class AttendedPerformer(Performer):
             Action.OPEN_DOOR: self._open_door,
             Action.CLOSE_DOOR: self._close_door,
             Action.AWAIT_PERSON: self._await_person,
+            Action.LOOK_AT_SLOT: self._look_at_slot,
         }
 
     def end(self) -> None:
@@ -74,6 +75,14 @@ class AttendedPerformer(Performer):
         with holder.robot:
             statuses = list(self._backend.read_elements(ports))
             holder.record(attended.record_ports, self._start.request.id, number, holder.places, statuses)
+
+    def _look_at_slot(self, number: int, step: Step) -> None:
+        holder = self._holder
+        if step.destination is None:
+            return  # it was taken off record
+        with holder.robot:
+            statuses = list(self._backend.read_elements({step.destination}))
+            holder.record(attended.record_slot, self._start.request.id, number, holder.places, statuses)
 
     def _ports(self) -> set[int]:
         steps = self._start.steps

@@ -30,7 +30,7 @@ NOUNS_AND_VERBS = {
     "media": "create list show update move change-type delete enable disable allocate deallocate complete decommission "
     "swap why logical mount dismount history eject",
     "library": "add scan list show inventory refresh stop identify inject eject door done delete rename enable disable "
-    "clean reserve-cleaner release-cleaner",
+    "clean reserve-cleaner release-cleaner inject-cleaner eject-cleaner",
     "drive": "list show set enable disable dismount eject volumes delete clean",
     "request": "list show wait cancel order delete purge",
     "type": "list show create delete add remove",
