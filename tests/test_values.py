@@ -280,6 +280,8 @@ CALLS: dict[str, Callable[[World], dict[str, Any]]] = {
         "library": world.library,
         "slot": world.others[Kind.NTMS_STORAGESLOT],
     },
+    "libraries.inject_cleaner": lambda world: {"library": world.library, "uses": 20},
+    "libraries.eject_cleaner": lambda world: {"library": world.library},
     "libraries.release_cleaner_slot": lambda world: {"library": world.library},
     "libraries.delete_drive": lambda world: {"drive": world.others[Kind.NTMS_DRIVE]},
     "events.list": lambda world: {"object_": world.pool, "after": 0, "limit": 10},

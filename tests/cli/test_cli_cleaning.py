@@ -1,6 +1,8 @@
 """`rsm library clean`, `rsm drive clean` and the slot for the cleaner: carried out, only queued, refused."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,44 @@ def test_the_slot_for_the_cleaner(rsm_command: Command, robot: Path) -> None:
         1,
         "ERROR_NOT_EMPTY (4307): slot-0001 is not empty: cleaner CLN001 is in it\n",
     )
+
+
+@contextlib.contextmanager
+def person_takes(lying: Path, shelf: Path) -> Iterator[None]:
+    """Have a person take a cartridge away as soon as it lies in a place."""
+    over = threading.Event()
+
+    def take() -> None:
+        while not lying.is_dir() and not over.wait(0.02):
+            pass
+        lying.rename(shelf)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_cleaner_is_put_in_and_taken_out(rsm_command: Command, robot: Path) -> None:
+    shelf, port = robot.parent / "CLN001", robot / "port-01" / "CLN001"
+    (robot / "slot-0001" / "CLN001").rename(shelf)
+    rsm_command("library", "inventory", "Robot")
+    rsm_command("library", "reserve-cleaner", "Robot", "4")
+    shelf.rename(port)
+    assert rsm_command("library", "inject-cleaner", "Robot", "--uses", "20").out == "Taken in: CLN001.\n"
+    shown = rsm_command("--json", "library", "show", "Robot").document["library"]
+    assert shown["cleaner_uses_remaining"] == 20
+    assert rsm_command("library", "inject-cleaner", "Robot").err.startswith("ERROR_NOT_EMPTY (4307): slot-0004")
+    with person_takes(port, shelf):
+        (line,) = rsm_command("--plain", "library", "eject-cleaner", "Robot").lines
+    assert line[1:] == ["CLN001"]
+    assert rsm_command("library", "eject-cleaner", "Robot").err.startswith("ERROR_EMPTY (4306): slot-0004")
+    assert rsm_command("library", "inject-cleaner", "Robot", "--no-wait").out.startswith("The inject of the cleaner is")
+    assert rsm_command("library", "done", "Robot").status == 0
+    assert rsm_command("--json", "media", "list").document == []
 
 
 def test_without_a_cleaner_an_operator_is_asked(rsm_command: Command, robot: Path) -> None:

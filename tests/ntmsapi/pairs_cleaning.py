@@ -6,12 +6,20 @@ from functools import partial
 from typing import Any
 
 import builders
-from mounting import Stock
+from mounting import LONG_MS, Stock, wait_until
 from ntmsapi.pairs_table import ERAS, Attempt, Made, calls, denied, pair
 from ntmsapi.pairs_world import World
 
 from rsm import model, ntmsapi
-from rsm.constants import NULL_GUID, NtmsObjectsTypes, NtmsOperationalState, NtmsSlotState
+from rsm.constants import (
+    NULL_GUID,
+    NtmsEjectOperation,
+    NtmsInjectOperation,
+    NtmsLmState,
+    NtmsObjectsTypes,
+    NtmsOperationalState,
+    NtmsSlotState,
+)
 from rsm.libraries.virtual import add_cartridge
 from rsm.security import AccessRights
 
@@ -23,6 +31,13 @@ LIBRARY, DRIVE, SLOT = (
 )
 CONTROL_MISSING = "no NTMS_CONTROL_ACCESS on the library"
 NOT_CONNECTED = "the library is not connected at present"
+DENIED = "access to at least one RSM object involved is refused (right not named)"
+NOT_INSTALLED = "the cleaner slot is not installed just now, for example because a magazine is out"
+NO_LIBRARY = "the library cannot be found in the catalogue"
+NO_CLEANER_SLOT = "the library has no cleaner slot"
+INJECT, STOP_INJECT = int(NtmsInjectOperation.NTMS_INJECT_START), int(NtmsInjectOperation.NTMS_INJECT_STOP)
+EJECT, STOP_EJECT = int(NtmsEjectOperation.NTMS_EJECT_START), int(NtmsEjectOperation.NTMS_EJECT_STOP)
+USES = 20
 
 
 def no_objects(w: World) -> tuple[Any, ...]:
@@ -41,9 +56,9 @@ def away(w: World) -> list[tuple[uuid.UUID, uuid.UUID]]:
     return [(stock.library.id, stock.slots[-1].id), (elsewhere.id, elsewhere.slots[0])]
 
 
-def reserved(w: World) -> builders.BuiltLibrary:
+def reserved(w: World, **options: Any) -> builders.BuiltLibrary:
     """Return a library whose first slot is kept for the cleaner."""
-    library = w.library()
+    library = w.library(**options)
     assert ntmsapi.ReserveNtmsCleanerSlot(w.h, library.id, library.slots[0]) == 0
     return library
 
@@ -58,9 +73,9 @@ def absent_slots(w: World, *slots: uuid.UUID) -> None:
 NOTPRESENT = NtmsSlotState.NTMS_SLOTSTATE_NOTPRESENT
 
 
-def with_cleaner(w: World, *, in_drive: bool = False) -> builders.BuiltLibrary:
+def with_cleaner(w: World, *, in_drive: bool = False, **options: Any) -> builders.BuiltLibrary:
     """Return a library with a cleaner in the slot that is kept for it, or in a drive from which it goes back there."""
-    library = reserved(w)
+    library = reserved(w, **options)
     pool = w.session.pools.get(w.system_pool("Unrecognized"))
     builders.add_medium(w.url, pool, w.name("CLN"), 7, library=library)
     (medium,) = w.session.media.list(library=library.id)
@@ -242,7 +257,7 @@ def release_full(w: World) -> Made:
 @pair(
     "ReleaseNtmsCleanerSlot",
     "ERROR_SLOT_NOT_PRESENT",
-    when="the cleaner slot is not installed just now, for example because a magazine is out",
+    when=NOT_INSTALLED,
 )
 def release_absent(w: World) -> Made:
     one, other = reserved(w), reserved(w)
@@ -265,3 +280,167 @@ def release(w: World) -> Made:
         return code
 
     return Attempt([give_back])
+
+
+# Putting a cleaner in
+
+
+def injecting(w: World, *libraries: Any) -> Attempt:
+    return calls("InjectNtmsCleaner", w.h, *((library, NULL_GUID, USES, INJECT) for library in libraries))
+
+
+def ejecting(w: World, *libraries: Any) -> Attempt:
+    return calls("EjectNtmsCleaner", w.h, *((library, NULL_GUID, EJECT) for library in libraries))
+
+
+@pair("InjectNtmsCleaner", "ERROR_ACCESS_DENIED", when=DENIED, eras=ERAS)
+def inject_denied(w: World) -> Made:
+    begun, library = reserved(w), reserved(w)
+    code, operation = ntmsapi.InjectNtmsCleaner(w.h, begun.id, NULL_GUID, USES, INJECT)
+    assert code == 0
+    stop = denied(w, "InjectNtmsCleaner", (begun.id, operation, USES, STOP_INJECT), (LIBRARY, begun.id), w2k3=C)
+    start = (library.id, NULL_GUID, USES, INJECT)
+    return [stop, denied(w, "InjectNtmsCleaner", start, (LIBRARY, library.id), w2k3=C)]
+
+
+@pair("InjectNtmsCleaner", "ERROR_DEVICE_NOT_AVAILABLE", when=NOT_CONNECTED)
+def inject_into_what_is_away(w: World) -> Made:
+    return injecting(w, *(library for library, _ in away(w)))
+
+
+@pair("InjectNtmsCleaner", "ERROR_INVALID_LIBRARY", when=NO_LIBRARY)
+def inject_into_no_library(w: World) -> Made:
+    return injecting(w, *no_objects(w), w.robot.slots[0])
+
+
+@pair(
+    "InjectNtmsCleaner",
+    "ERROR_LIBRARY_OFFLINE",
+    when="the library is offline, a cleaner can only go into an online one",
+)
+def inject_into_the_shelf(w: World) -> Made:
+    return injecting(w, w.offline)
+
+
+@pair("InjectNtmsCleaner", "ERROR_NO_SLOT_SET", when=NO_CLEANER_SLOT)
+def inject_without_slot(w: World) -> Made:
+    return injecting(w, w.library().id)
+
+
+@pair(
+    "InjectNtmsCleaner",
+    "ERROR_SLOT_FULL",
+    when="a cleaner already lies in the cleaner slot; eject it first with EjectNtmsCleaner",
+)
+def inject_another(w: World) -> Made:
+    """It is there, or it cleans just now, or it is being put in."""
+    begun = reserved(w).id
+    assert ntmsapi.InjectNtmsCleaner(w.h, begun, NULL_GUID, USES, INJECT)[0] == 0
+    return injecting(w, with_cleaner(w).id, with_cleaner(w, in_drive=True).id, begun)
+
+
+@pair("InjectNtmsCleaner", "ERROR_SLOT_NOT_PRESENT", when=NOT_INSTALLED)
+def inject_into_absent_slot(w: World) -> Made:
+    one, other = reserved(w), reserved(w)
+    absent_slots(w, one.slots[0], other.slots[0])
+    return injecting(w, one.id, other.id)
+
+
+@pair("InjectNtmsCleaner", "ERROR_SUCCESS", when="the call did what was asked")
+def inject(w: World) -> Made:
+    """It comes back at once; a person, a port and a robot do it; one that goes on is stopped."""
+    stock, door, stopped = w.stock(media=1), w.library(ports=0), reserved(w)
+    for library, slot in ((stock.library.id, stock.slots[-1].id), (door.id, door.slots[0])):
+        assert ntmsapi.ReserveNtmsCleanerSlot(w.h, library, slot) == 0
+    begun = ntmsapi.InjectNtmsCleaner(w.h, stopped.id, NULL_GUID, USES, INJECT)[1]
+    by_door = partial(ntmsapi.InjectNtmsCleaner, w.h, door.id, NULL_GUID, USES, INJECT)
+    stop = partial(ntmsapi.InjectNtmsCleaner, w.h, stopped.id, begun, USES, STOP_INJECT)
+    return Attempt([partial(inject_really, w, stock), by_door, stop])
+
+
+def inject_really(w: World, stock: Stock) -> Any:
+    add_cartridge(stock.folder, "CLN001", port=1)
+    code, operation = ntmsapi.InjectNtmsCleaner(w.h, stock.library.id, NULL_GUID, USES, INJECT)
+    assert (stock.folder / "port-01" / "CLN001").is_dir()
+    ended = w.at_work(partial(w.session.requests.wait, operation, timeout_ms=LONG_MS))
+    assert ended.state is NtmsLmState.NTMS_LM_PASSED
+    assert (stock.folder / "slot-0002" / "CLN001").is_dir()
+    assert w.information(LIBRARY, stock.library.id).Info.dwCleanerUsesRemaining == USES
+    return code
+
+
+# Taking it out
+
+
+@pair("EjectNtmsCleaner", "ERROR_ACCESS_DENIED", when=DENIED, eras=ERAS)
+def eject_denied(w: World) -> Made:
+    begun, library = with_cleaner(w), with_cleaner(w)
+    code, operation = ntmsapi.EjectNtmsCleaner(w.h, begun.id, NULL_GUID, EJECT)
+    assert code == 0
+    stop = denied(w, "EjectNtmsCleaner", (begun.id, operation, STOP_EJECT), (LIBRARY, begun.id), w2k3=C)
+    return [stop, denied(w, "EjectNtmsCleaner", (library.id, NULL_GUID, EJECT), (LIBRARY, library.id), w2k3=C)]
+
+
+@pair("EjectNtmsCleaner", "ERROR_INVALID_LIBRARY", when=NO_LIBRARY)
+def eject_from_no_library(w: World) -> Made:
+    return ejecting(w, *no_objects(w), w.robot.slots[0])
+
+
+@pair("EjectNtmsCleaner", "ERROR_NO_SLOT_SET", when=NO_CLEANER_SLOT)
+def eject_without_slot(w: World) -> Made:
+    return ejecting(w, w.library().id)
+
+
+@pair("EjectNtmsCleaner", "ERROR_SLOT_EMPTY", when="there is a cleaner slot but nothing lies in it")
+def eject_nothing(w: World) -> Made:
+    return ejecting(w, reserved(w).id)
+
+
+@pair("EjectNtmsCleaner", "ERROR_SLOT_NOT_PRESENT", when=NOT_INSTALLED)
+def eject_from_absent_slot(w: World) -> Made:
+    one, other = with_cleaner(w), reserved(w)
+    absent_slots(w, one.slots[0], other.slots[0])
+    return ejecting(w, one.id, other.id)
+
+
+@pair("EjectNtmsCleaner", "ERROR_DEVICE_NOT_AVAILABLE", when="library is offline or not connected")
+def eject_from_what_is_away(w: World) -> Made:
+    return ejecting(w, w.offline, *(library for library, _ in away(w)))
+
+
+@pair("EjectNtmsCleaner", "ERROR_INVALID_OPERATION", when="stop with an unknown operation id")
+def stop_no_eject(w: World) -> Made:
+    """Nor the one of another library, nor one that has ended, nor one of another kind, nor one through a door."""
+    library, other, door = with_cleaner(w), with_cleaner(w), with_cleaner(w, ports=0)
+    begun = [ntmsapi.EjectNtmsCleaner(w.h, each.id, NULL_GUID, EJECT)[1] for each in (library, other, door)]
+    assert ntmsapi.EjectNtmsCleaner(w.h, library.id, begun[0], STOP_EJECT) == (0, None)
+    inject = ntmsapi.InjectNtmsCleaner(w.h, reserved(w).id, NULL_GUID, USES, INJECT)[1]
+    ids = (uuid.uuid4(), NULL_GUID, begun[0], begun[1], inject, w.request(), library.id)
+    wrong = [(library.id, each, STOP_EJECT) for each in ids]
+    return calls("EjectNtmsCleaner", w.h, *wrong, (door.id, begun[2], STOP_EJECT))
+
+
+@pair("EjectNtmsCleaner", "ERROR_SUCCESS", when="the call did what was asked")
+def eject(w: World) -> Made:
+    """It comes back at once; the cleaner is in a port then, and forgotten once a person took it; one is stopped."""
+    stock, door, stopped = w.stock(media=1), with_cleaner(w, ports=0), with_cleaner(w)
+    assert ntmsapi.ReserveNtmsCleanerSlot(w.h, stock.library.id, stock.slots[-1].id) == 0
+    inject_really(w, stock)
+    begun = ntmsapi.EjectNtmsCleaner(w.h, stopped.id, NULL_GUID, EJECT)[1]
+    by_door = partial(ntmsapi.EjectNtmsCleaner, w.h, door.id, NULL_GUID, EJECT)
+    stop = partial(ntmsapi.EjectNtmsCleaner, w.h, stopped.id, begun, STOP_EJECT)
+    return Attempt([partial(eject_really, w, stock), by_door, stop])
+
+
+def eject_really(w: World, stock: Stock) -> Any:
+    code, operation = ntmsapi.EjectNtmsCleaner(w.h, stock.library.id, NULL_GUID, EJECT)
+    in_port, shelf = stock.folder / "port-01" / "CLN001", stock.folder.with_name(f"{stock.folder.name} shelf")
+    assert not in_port.exists()
+    with w.working():
+        wait_until(w.session, in_port.is_dir)
+        os.rename(in_port, shelf)
+        ended = w.session.requests.wait(operation, timeout_ms=LONG_MS)
+    assert ended.state is NtmsLmState.NTMS_LM_PASSED
+    assert w.information(LIBRARY, stock.library.id).Info.dwCleanerUsesRemaining == 0
+    assert "CLN001" not in {each.barcode for each in w.session.media.list()}
+    return code

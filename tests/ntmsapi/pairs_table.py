@@ -230,6 +230,8 @@ for _name in (
 for _name, _when in (
     ("DismountNtmsMedia", "session handle not valid"),
     ("IdentifyNtmsSlot", "session handle is not valid"),
+    ("EjectNtmsCleaner", "session handle is not valid"),
+    ("InjectNtmsCleaner", "session handle is not valid"),
     ("ReleaseNtmsCleanerSlot", "session handle is not valid"),
     ("ReserveNtmsCleanerSlot", "session handle is not valid"),
     ("InventoryNtmsLibrary", "session handle is not valid"),
@@ -408,6 +410,7 @@ def open_older(w: World) -> Attempt:
 UNREACHABLE: dict[str, tuple[Any, ...]] = {
     "GetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note"),
     "InventoryNtmsLibrary": (int(NTMS_INVENTORY_FAST),),
+    "EjectNtmsCleaner": (NULL_GUID, 0),
     "ReleaseNtmsCleanerSlot": (),
     "ReserveNtmsCleanerSlot": (NULL_GUID,),
     "SetNtmsObjectAttribute": (Kind.NTMS_MEDIA_POOL, "note", b"y"),

@@ -493,6 +493,17 @@ def _reserved(w: World) -> uuid.UUID:
     return library.id
 
 
+def _with_cleaner(w: World) -> uuid.UUID:
+    library = _reserved(w)
+    pool, (slot, *_) = w.session.pools.get(w.system_pool("Unrecognized")), w.session.libraries.slots(library)
+    built = builders.BuiltLibrary(library, "", [slot.id])
+    builders.add_medium(w.url, pool, w.name("CLN"), NTMS_PARTSTATE_AVAILABLE, library=built)
+    (medium,) = w.session.media.list(library=library)
+    where = {"slot_id": slot.id, "home_slot_id": slot.id, "cleaner": True}
+    builders.set_columns(w.url, model.PhysicalMedium, medium.id, **where)
+    return library
+
+
 OWNER_AND_DACL = OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION
 SOUND: dict[str, Sound] = {
     "OpenNtmsSession": lambda w: (w.url, "tests", 0),
@@ -529,6 +540,8 @@ SOUND: dict[str, Sound] = {
     "CleanNtmsDrive": lambda w: (w.library().drives[0],),
     "ReserveNtmsCleanerSlot": lambda w: ((library := w.library()).id, library.slots[0]),
     "ReleaseNtmsCleanerSlot": lambda w: (_reserved(w),),
+    "InjectNtmsCleaner": lambda w: (_reserved(w), NULL_GUID, 20, int(NTMS_INJECT_START)),
+    "EjectNtmsCleaner": lambda w: (_with_cleaner(w), NULL_GUID, int(NTMS_EJECT_START)),
     "OpenNtmsNotification": lambda w: (int(NTMS_MEDIA_POOL),),
     "WaitForNtmsNotification": lambda w: (0,),
     "CloseNtmsNotification": lambda w: (),

@@ -91,7 +91,7 @@ MAY_BE_NONE = {
 # Arguments that only one call has, or that it alone takes so, beside those that the names tell.
 OF_ONE = {("AllocateNtmsMedia", "lpMediaId"), ("MountNtmsMedia", "lpDriveId")}
 HANDLES = ("hSession", "hNotification")
-OF_PORTS = ("AccessNtmsLibraryDoor", "EjectNtmsMedia", "InjectNtmsMedia")
+OF_PORTS = ("AccessNtmsLibraryDoor", "EjectNtmsMedia", "InjectNtmsMedia", "EjectNtmsCleaner", "InjectNtmsCleaner")
 OF_DETECTION = tuple(f"{word}NtmsDeviceChangeDetection" for word in ("Begin", "Set", "End"))
 OF_UI = ("GetNtmsUIOptions", "SetNtmsUIOptions")
 DEFAULTED = {"dwOptions", "dwTimeout", "dwCount", "dwPriority"}

@@ -186,6 +186,8 @@ def work(
     arguments: dict[str, tuple[Any, ...]] = {
         "AccessNtmsLibraryDoor": (library.id, int(NTMS_INVENTORY_FAST)),
         "CleanNtmsDrive": (drive,),
+        "InjectNtmsCleaner": (library.id, NULL_GUID, 1, int(NTMS_INJECT_START)),
+        "EjectNtmsCleaner": (library.id, NULL_GUID, int(NTMS_EJECT_START)),
         "ReserveNtmsCleanerSlot": (library.id, library.slots[0]),
         "ReleaseNtmsCleanerSlot": (library.id,),
         "AllocateNtmsMedia": (side.pool, uuid.uuid4(), None, 0, 0),
