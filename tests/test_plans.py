@@ -22,7 +22,8 @@ from rsm.constants import NtmsPartitionState as State
 from rsm.services import devices, inventory
 
 WALKED = re.compile(
-    r"SCAN (c|v|catalogue|computer|library|above|anon_1|drive_type_media_type|CONSTANT ROW|session USING INDEX ix_session_open)\b"
+    r"SCAN (c|v|catalogue|computer|library|above|anon_1|drive_type_media_type|CONSTANT ROW"
+    r"|session USING INDEX ix_session_open)\b"
 )
 SORTED = re.compile(r"SCAN (computer|above|anon_1)\b|SEARCH (library_request|drive) USING INDEX \w+ \(library_id=\?")
 Call = Callable[[], object]
