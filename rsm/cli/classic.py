@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 import rsm
-from rsm.cli import classic_media, classic_work
+from rsm.cli import classic_eject, classic_media, classic_work
 from rsm.cli.classic_options import VERBS, ClassicUsageError, Verb, is_switch, parse
 from rsm.cli.output import Form, Output
 from rsm.cli.run import Run, Settings
@@ -20,7 +20,7 @@ from rsm.cli.run import Run, Settings
 __all__ = ["is_classic", "run_classic"]
 
 WRONG_USAGE = int(rsm.ErrorCode.ERROR_INVALID_PARAMETER)
-_TABLES = (classic_media, classic_work)  # which have entered their verbs
+_TABLES = (classic_eject, classic_media, classic_work)  # which have entered their verbs
 _HELP = ("/?", "help")
 _MODERN = frozenset({"view"})  # what is a word of both command lines
 

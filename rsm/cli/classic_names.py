@@ -58,6 +58,18 @@ def _side_of_id(session: rsm.Session, side: uuid.UUID) -> rsm.Side:
     return found
 
 
+def find_physical(session: rsm.Session, reference: uuid.UUID | str) -> uuid.UUID:
+    """Return the cartridge that is named, be it by one of its sides.
+
+    Raises:
+        rsm.InvalidMediaError, rsm.InvalidParameterError: as `find_side`.
+    """
+    try:
+        return session.media.get(reference).id
+    except UNKNOWN_REFERENCE:
+        return find_side(session, reference).medium
+
+
 def find_logical(session: rsm.Session, given: Given) -> uuid.UUID:
     """Return the logical medium that `/l` names, or that is on the side that `/p` names.
 

@@ -8,7 +8,16 @@ import uuid
 
 import rsm
 from rsm.cli.classic_media import BARE, LOGICAL, SIDE, TIMEOUT
-from rsm.cli.classic_names import Kind, digits, find_device, find_logical, find_medium_at, find_side, side_name
+from rsm.cli.classic_names import (
+    Kind,
+    digits,
+    find_device,
+    find_logical,
+    find_medium_at,
+    find_physical,
+    find_side,
+    side_name,
+)
 from rsm.cli.classic_options import ClassicUsageError, Given, Option, classic_verb
 from rsm.cli.run import UNKNOWN_REFERENCE, Run
 from rsm.cli.view import KIND_OF_WORD
@@ -192,21 +201,13 @@ def refresh(run: Run, given: Given) -> None:
         if which == "l":
             libraries = [session.libraries.get(reference).id]
         elif which == "p":
-            libraries = [session.media.get(_physical(session, reference)).library]
+            libraries = [session.media.get(find_physical(session, reference)).library]
         else:
             wanted = session.types.get(reference).id
             known = [each for each in session.libraries.list() if each.name != "Offline"]
             libraries = [each.id for each in known if wanted in [one.id for one in session.types.list(each.id)]]
         for library in libraries:
             _take_stock(run, session, library, full=False)
-
-
-def _physical(session: rsm.Session, reference: uuid.UUID | str) -> uuid.UUID:
-    """Return the cartridge that is named, be it by one of its sides."""
-    try:
-        return session.media.get(reference).id
-    except UNKNOWN_REFERENCE:
-        return find_side(session, reference).medium
 
 
 @classic_verb(
