@@ -280,6 +280,7 @@ class World(Breakable):
         )
         medium = self.session.objects.get(NTMS_PARTITION, side).medium
         builders.set_columns(self.url, model.PhysicalMedium, medium, slot_id=None, drive_id=library.drives[0])
+        builders.set_columns(self.url, model.Drive, library.drives[0], occupied=True)
         builders.add_mount(self.url, side, library.drives[0], in_use=in_use)
         return side, library.drives[0]
 
