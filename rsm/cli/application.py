@@ -24,6 +24,8 @@ from rsm.cli import (
     demo,
     drive,
     events,
+    library,
+    library_scan,
     media_type,
     mounting,
     operator_request,
@@ -75,10 +77,11 @@ def take_settings(
     settings.add(database_url, as_json, as_plain)
 
 
+ADDED = (cleaning, library_scan)  # which have put their verbs to the nouns of others
 for _name, _noun in (
     ("pool", pool.noun),
     ("media", mounting.noun),
-    ("library", cleaning.noun),
+    ("library", library.noun),
     ("drive", drive.noun),
     ("type", media_type.noun),
     ("request", request.noun),
@@ -89,7 +92,7 @@ for _name, _noun in (
     ("events", events.noun),
 ):
     application.add_typer(_noun, name=_name)
-attended.add_to(cleaning.noun, mounting.noun)
+attended.add_to(library.noun, mounting.noun)
 add_verb(application, "view", epilog=view.EXAMPLES)(view.view_objects)
 add_verb(application, "worker", epilog=worker.EXAMPLES)(worker.run_worker)
 add_verb(application, "demo", epilog=demo.EXAMPLES)(demo.run_demo)
