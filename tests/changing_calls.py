@@ -63,7 +63,8 @@ def prepare_work(url: str, session: rsm.Session, folder: Path) -> Made:
     loaded = session.media.create(r"\App", [builders.side()], barcode="D00001")
     builders.put_online(url, loaded.id, built, 0)
     builders.set_columns(url, model.PhysicalMedium, loaded.id, slot_id=None, drive_id=drives[1].id)
-    builders.set_columns(url, model.Slot, slots[0].id, state=2)
+    for slot in (slots[0], slots[2]):
+        builders.set_columns(url, model.Slot, slot.id, state=2)
     builders.set_columns(url, model.Drive, drives[1].id, occupied=True, state=1)
     held = {session.media.sides(each)[0].id: each for each in (filled.stored, filled.away)}
     tapes = [each for each in session.media.logical_media(r"\App") if each.side in held]
@@ -165,6 +166,10 @@ _WORK: dict[str, Callable[[rsm.Session, Made], object]] = {
     "take cartridges in": lambda session, made: session.libraries.inject(made["filled"].library),
     "eject a cartridge": lambda session, made: session.media.eject("C00001"),
     "gather a cartridge": lambda session, made: session.media.gather("C00001"),
+    "clean a drive": lambda session, made: session.libraries.clean(made["drives"][0]),
+    "keep a slot for the cleaner": lambda session, made: session.libraries.reserve_cleaner_slot(
+        made["filled"].library, made["slots"][2]
+    ),
     "cancel a request": lambda session, made: session.requests.cancel(made["queued"][0]),
     "order a request": lambda session, made: session.requests.set_order(made["queued"][1], 1),
     "delete a request": lambda session, made: session.requests.delete(made["queued"][2]),

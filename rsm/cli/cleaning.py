@@ -11,7 +11,8 @@ import rsm
 from rsm.cli import drive as drive_verbs
 from rsm.cli.attended import see_through, show_moved
 from rsm.cli.drive import DriveArgument, LibraryOption, find_drive
-from rsm.cli.library import LibraryArgument, find_slot, noun
+from rsm.cli.library import LibraryArgument, find_slot
+from rsm.cli.library_scan import noun
 from rsm.cli.run import Run, add_verb, read_reference
 from rsm.cli.waiting import NoWaitOption, TimeoutOption, carry_out
 from rsm.constants import NtmsObjectsTypes as Kind

@@ -186,6 +186,7 @@ class Libraries(StandaloneCalls):
             asked: values.LibraryRequest = objects.read_value(transaction, Kind.NTMS_LIBREQUEST, found)
             return asked
 
+        ask.__name__ = service.__name__  # by it a session knows which failures the call's document has
         return self.session.write(ask)
 
     # A person at the library
