@@ -402,7 +402,7 @@ class LibraryBackend(abc.ABC):
             ElementNotAccessibleError, SourceEmptyError: of the drive.
             NotReadyError: the drive is being cleaned.
             NoCleanerError: what is in it is no cleaner.
-            CleaningFailedError: the drive says so.
+            CleaningFailedError: the drive says so, or cannot be cleaned with it.
             NotSupportedError: nobody but a person can clean this library's drives.
         """
         raise NotSupportedError("the drives of this library cannot be cleaned by its robot: clean them by hand")

@@ -68,6 +68,7 @@ _NAMES: Final = {
     ElementKind.DRIVE: "drive-{:02d}",
 }
 _NAMED_AT_MOST: Final = 3
+_CLEANER: Final = "CLN"
 _LTO = re.compile(r"ULTRIUM|LTO|ULT3580", re.IGNORECASE)
 _GENERATION = re.compile(r"(?:TD|HH|ULT|ULTRIUM[ -]?|LTO[ -]?)(\d{1,2})(?!\d)", re.IGNORECASE)
 
@@ -428,14 +429,16 @@ class ScsiLibrary(LibraryBackend):
 
         Raises:
             RsmError: as `load_drive`.
-            NoCleanerError, CleaningFailedError: the drive says so.
+            NoCleanerError: the drive takes it for a tape, and its bar code is no cleaner's.
+            CleaningFailedError: the drive says so, or takes a cleaner for a tape.
         """
         place = self._drive_place(drive)
         self._check_epoch(epoch)
-        self._look_into(place)
+        seen = self._look_into(place)
+        tag = None if seen is None else seen.volume_tag
         device = self._open_drive(place)
         try:
-            device.finish_cleaning()
+            device.finish_cleaning(tag if tag is not None and tag.startswith(_CLEANER) else None)
         finally:
             device.close()
 

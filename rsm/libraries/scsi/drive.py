@@ -13,7 +13,14 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from rsm.errors import NotReadyError, NotSupportedError, RsmError, WriteProtectError
-from rsm.libraries.base import CleaningFailedError, NoCleanerError, SideMode, SideStatus, SourceEmptyError
+from rsm.libraries.base import (
+    CleaningFailedError,
+    NoCleanerError,
+    SideMode,
+    SideStatus,
+    SourceEmptyError,
+    printable,
+)
 from rsm.libraries.scsi import cdb
 from rsm.libraries.scsi.cdb import Space
 from rsm.libraries.scsi.decode import (
@@ -84,16 +91,23 @@ class TapeDrive(Unit):
             if sense is None or (sense.asc, sense.ascq) != (0x04, 0x02):  # else it has been let go of
                 raise
 
-    def finish_cleaning(self) -> None:
+    def finish_cleaning(self, cleaner: str | None = None) -> None:
         """See that the cleaner in it has done its work, which it tells by letting go of it.
+
+        `cleaner` is the bar code of what is in it, where that is known to be a cleaner.
 
         Raises:
             NotReadyError: it is being cleaned.
-            NoCleanerError: it takes what is in it for a tape.
-            CleaningFailedError: cleaning failed.
+            CleaningFailedError: it takes a cleaner for a tape, so it was not cleaned; or it says that cleaning failed.
+            NoCleanerError: it takes what is in it for a tape, and nothing else tells that it is a cleaner.
             RsmError: it failed otherwise, by the table of sense data.
         """
         sense = self.ask_ready()
+        if sense is None and cleaner is not None:
+            raise CleaningFailedError(
+                f"{self.name} was not cleaned: it takes {printable(cleaner)} for a tape. "
+                "Try a cleaner that is made for this drive, or clean it by hand"
+            )
         if sense is None:
             raise NoCleanerError(f"{self.name} takes what is in it for a tape: no cleaner")
         error, signature = error_from_sense(sense, self.name), (sense.asc, sense.ascq)

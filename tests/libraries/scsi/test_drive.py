@@ -331,20 +331,26 @@ def test_position_and_alerts_are_read(simulated: Simulated) -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "error"),
+    ("numbers", "barcode", "error"),
     [
-        ((2, 0x30, 0x03), rsm.NotReadyError),  # it says so as long as it cleans
-        ((2, 0x04, 0x01), rsm.NotReadyError),
-        ((3, 0x30, 0x07), CleaningFailedError),
-        ((2, 0x3A, 0x00), None),  # it has let go of the cleaner
-        ((2, 0x04, 0x02), None),
-        ((4, 0x44, 0x00), rsm.DeviceNotAvailableError),
-        (None, NoCleanerError),
+        ((2, 0x30, 0x03), "CLN001L8", rsm.NotReadyError),  # it says so as long as it cleans
+        ((2, 0x04, 0x01), "CLN001L8", rsm.NotReadyError),
+        ((3, 0x30, 0x07), "CLN001L8", CleaningFailedError),
+        ((2, 0x3A, 0x00), "CLN001L8", None),  # it has let go of the cleaner
+        ((2, 0x04, 0x02), "A00001L8", None),
+        ((4, 0x44, 0x00), "CLN001L8", rsm.DeviceNotAvailableError),
+        (None, "A00001L8", NoCleanerError),
+        (None, "CLN001L8", CleaningFailedError),
     ],
 )
 def test_a_drive_is_clean_once_it_lets_go_of_the_cleaner(
-    simulated: Simulated, library: Any, numbers: tuple[int, int, int] | None, error: type[rsm.RsmError] | None
+    simulated: Simulated,
+    library: Any,
+    numbers: tuple[int, int, int] | None,
+    barcode: str,
+    error: type[rsm.RsmError] | None,
 ) -> None:
+    simulated.tapes[DRIVE] = Tape(barcode)
     library.claim(1)
     simulated.script = failing(0x00, GOOD if numbers is None else refusal(numbers))
     if error is None:
