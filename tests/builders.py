@@ -369,6 +369,20 @@ def add_mount(url: str, side: uuid.UUID, drive: uuid.UUID, *, in_use: bool = Tru
         connection.execute(sqlalchemy.update(model.Side).where(model.Side.id == side).values(mounted=True))
 
 
+def make_cleaner(url: str, medium: uuid.UUID, **place: uuid.UUID) -> None:
+    """Make a cleaner of a cartridge: it has no sides. `place` names its slot, drive and home slot."""
+    with behind(url) as connection:
+        of_medium = sqlalchemy.select(model.Side.id).where(model.Side.medium_id == medium)
+        sides = list(connection.scalars(of_medium))
+        connection.execute(sqlalchemy.delete(model.Side).where(model.Side.id.in_(sides)))
+        connection.execute(sqlalchemy.delete(model.Object).where(model.Object.id.in_(sides)))
+        cleaner = sqlalchemy.update(model.PhysicalMedium).where(model.PhysicalMedium.id == medium)
+        connection.execute(cleaner.values(cleaner=True, **place))
+        if "slot_id" in place:
+            slot = sqlalchemy.update(model.Slot).where(model.Slot.id == place["slot_id"])
+            connection.execute(slot.values(state=int(NtmsSlotState.NTMS_SLOTSTATE_FULL)))
+
+
 def set_columns(url: str, table: type[Any], object_id: uuid.UUID, **columns: Any) -> None:
     """Change columns of one row."""
     with behind(url) as connection:

@@ -1,6 +1,7 @@
 """Every call that changes who holds a side, with the Nth call of the driver failing, for every N and the COMMIT."""
 
 from collections.abc import Callable
+from typing import Any
 
 import allocating
 import faults
@@ -11,7 +12,7 @@ from allocating import ALLOCATED, AVAILABLE, IMPORT
 import rsm
 
 _DRAW, _RETURN, _SWAP = "draw a free cartridge", "give a cartridge back", "swap"
-CALLS: dict[str, failing.Call] = {
+CALLS: dict[str, Callable[[rsm.Session, Any], object]] = {
     _DRAW: lambda session, made: session.media.allocate(r"\Two draws", new=True, timeout_ms=0),
     "import": lambda session, made: session.media.allocate(r"\One", side="I1"),
     _RETURN: lambda session, made: session.media.deallocate("R1"),
@@ -48,13 +49,14 @@ def test_nothing_changes_whichever_call_of_the_driver_fails(
         failing.Mode("Ctrl-C", KeyboardInterrupt, KeyboardInterrupt),
         failing.Mode("disk, afterwards", disk, rsm.DatabaseFailureError, after=True),
     ]
+    call = failing.Call(lambda *_: {}, CALLS[name])
     with faults.watching(url) as watcher:
         before = watcher.rows()
         for mode in modes if backend == "sqlite" else modes[1:]:
             hit: list[str] = []
             while not hit or not hit[-1].endswith("COMMIT"):
                 faults.database_of(session)._forget_connections()
-                hit.append(failing._fail_once(CALLS[name], session, {}, mode, len(hit) + 1))
+                hit.append(failing._fail_once(call, session, {}, mode, len(hit) + 1))
                 if hit[-1].endswith("COMMIT") and mode.after:
                     break  # it took effect, and wholly
                 assert watcher.rows() == before, f"{mode.name}, call {len(hit)}: {hit[-1]}"

@@ -80,7 +80,7 @@ def with_cleaner(w: World, *, in_drive: bool = False, **options: Any) -> builder
     builders.add_medium(w.url, pool, w.name("CLN"), 7, library=library)
     (medium,) = w.session.media.list(library=library.id)
     where = {"drive_id": library.drives[0]} if in_drive else {"slot_id": library.slots[0]}
-    builders.set_columns(w.url, model.PhysicalMedium, medium.id, cleaner=True, home_slot_id=library.slots[0], **where)
+    builders.make_cleaner(w.url, medium.id, home_slot_id=library.slots[0], **where)
     return library
 
 

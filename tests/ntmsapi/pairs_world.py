@@ -500,8 +500,7 @@ def _with_cleaner(w: World) -> uuid.UUID:
     built = builders.BuiltLibrary(library, "", [slot.id])
     builders.add_medium(w.url, pool, w.name("CLN"), NTMS_PARTSTATE_AVAILABLE, library=built)
     (medium,) = w.session.media.list(library=library)
-    where = {"slot_id": slot.id, "home_slot_id": slot.id, "cleaner": True}
-    builders.set_columns(w.url, model.PhysicalMedium, medium.id, **where)
+    builders.make_cleaner(w.url, medium.id, slot_id=slot.id, home_slot_id=slot.id)
     return library
 
 
