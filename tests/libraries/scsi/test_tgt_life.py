@@ -10,24 +10,28 @@ from pathlib import Path
 
 import pytest
 from libraries.scsi.test_tgt import HOMES, TAPE, open_meddled
-from libraries.scsi.tgt import CARTRIDGES, DRIVE, PORT, SLOT, Target
+from libraries.scsi.tgt import CARTRIDGES, CLEANER, DRIVE, PORT, SLOT, Target
 from mounting import LONG_MS, Heard
 from programs import Program
 from working import IMPORT, UNRECOGNIZED, Robot
 
 import rsm
 from rsm import labels
-from rsm.constants import NtmsDriveState
+from rsm.constants import ErrorCode, NtmsDriveState, NtmsLmState, NtmsMediaState
+from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 from rsm.labels.free import FREE_TYPE
 from rsm.labels.volume_labels import ANSI_TYPE
 from rsm.libraries import BACKENDS, open_library
 from rsm.libraries.scsi.transport import Reply
+from rsm.nouns.attended import Attended
 
 pytestmark = pytest.mark.works
 
 Meddle = Callable[[Callable[[], Reply]], Reply]
 OTHER = CARTRIDGES[2]
+NEW = "N00005L8"
+CLN = CLEANER[1]
 VOL1 = b"VOL1TAPE07" + b" " * 69 + b"4"
 NAMES = {SLOT + number: f"slot-{number + 1:04}" for number in range(20)} | {
     PORT + number: f"port-{number + 1:02}" for number in range(4)
@@ -88,7 +92,89 @@ def satisfy(robot: Robot) -> Callable[[object], None]:
     return lambda _: robot.session.operators.satisfy(robot.session.operators.list()[0])
 
 
-def test_life(robot: Robot, target: Target) -> None:
+def take_out(robot: Robot, target: Target, *barcodes: str) -> None:
+    """Have cartridges brought to the ports, where a person takes them."""
+
+    def take(_: object) -> None:
+        lying = places_in(target.address)
+        for address, name in NAMES.items():
+            if name in {lying[barcode] for barcode in barcodes}:
+                assert name.startswith("port-")
+                target.take(address)
+
+    request = robot.session.media.eject(*barcodes).wait(LONG_MS, on_wait=Heard(PERSON=take))
+    assert (request.state, sorted(request.details["taken_out"])) == (NtmsLmState.NTMS_LM_PASSED, sorted(barcodes))
+    assert places_in(target.address).keys().isdisjoint(barcodes)
+
+
+def put_in(target: Target, asked: Attended, *barcodes: str) -> None:
+    """Have a person put cartridges into the ports once they are waited for, and see that they are taken in."""
+
+    def put(_: object) -> None:
+        for number, barcode in enumerate(barcodes):
+            target.put(PORT + number, barcode)
+
+    request = asked.wait(LONG_MS, on_wait=Heard(PERSON=put))
+    assert (request.state, sorted(request.details["taken_in"])) == (NtmsLmState.NTMS_LM_PASSED, sorted(barcodes))
+
+
+def see_ports_used(robot: Robot, target: Target, medium: rsm.LogicalMedium) -> None:
+    """Have a cartridge go out and come back with one that nobody knows; what is recorded on it came along."""
+    session, recorded = robot.session, read(robot, medium)
+    robot.drain()
+    take_out(robot, target, OTHER)
+    away = session.media.get(OTHER)
+    assert away.library == session.libraries.get("Offline").id
+    assert away.media_state is NtmsMediaState.NTMS_MEDIASTATE_IDLE
+    assert robot.states(OTHER) == [State.NTMS_PARTSTATE_COMPLETE]
+
+    target.make_cartridge(NEW)
+    put_in(target, session.libraries.inject(robot.library), OTHER, NEW)
+    robot.drain()
+    assert robot.places() == places_in(target.address)
+    assert {robot.places()[barcode] for barcode in (OTHER, NEW)} == {NAMES[SLOT + 1], NAMES[SLOT + 4]}
+    assert robot.pool(NEW) == UNRECOGNIZED
+    assert read(robot, medium) == recorded
+    robot.drain()
+    take_out(robot, target, NEW)
+    assert NEW not in robot.media()
+
+
+def see_drive_cleaned(robot: Robot, target: Target, meddling: list[Meddle]) -> None:
+    """Have the cleaner brought, and a drive cleaned by it; a drive that takes it for a tape was not cleaned."""
+    session, slot = robot.session, robot.device(Kind.NTMS_STORAGESLOT, NAMES[SLOT + 19])
+    take_out(robot, target, CLN)
+    session.libraries.reserve_cleaner_slot(robot.library, slot)
+    put_in(target, session.libraries.inject_cleaner(robot.library, 3), CLN)
+    assert robot.places()[CLN] == slot.name
+
+    request = session.libraries.clean(robot.drive())
+    assert request is not None
+    with pytest.raises(rsm.RsmError, match=f"takes {CLN} for a tape") as caught:
+        session.requests.wait(request, timeout_ms=LONG_MS)
+    assert caught.value.code == ErrorCode.ERROR_UNABLE_TO_CLEAN
+    robot.drain()
+    assert (robot.drive().last_cleaned, robot.places()) == (None, places_in(target.address))
+    assert session.libraries.get(robot.library).cleaner_uses_remaining == 3
+
+    def carry_and_clean(give: Callable[[], Reply]) -> Reply:
+        reply = give()
+        target.let_go(1)
+        return reply
+
+    meddling.append(carry_and_clean)
+    request = session.libraries.clean(robot.drive())
+    assert request is not None
+    assert session.requests.wait(request, timeout_ms=LONG_MS).state is NtmsLmState.NTMS_LM_PASSED
+    assert meddling == []
+    robot.drain()
+    assert robot.drive().last_cleaned is not None
+    assert robot.drive().state is NtmsDriveState.NTMS_DRIVESTATE_DISMOUNTED
+    assert session.libraries.get(robot.library).cleaner_uses_remaining == 2
+    assert robot.places() == places_in(target.address)
+
+
+def test_life(robot: Robot, target: Target, meddling: list[Meddle]) -> None:
     session = robot.session
     assert robot.places() == {barcode: NAMES[address] for address, barcode in HOMES.items()}
     assert (robot.pool(TAPE), robot.pool(OTHER)) == (UNRECOGNIZED, IMPORT)
@@ -132,6 +218,12 @@ def test_life(robot: Robot, target: Target) -> None:
         assert caught.value.errno == errno.ENOSPC
     session.media.complete(media[1])
     assert read(robot, media[1]) == bytes(taken)
+
+    robot.drain()
+    see_ports_used(robot, target, media[1])
+    see_drive_cleaned(robot, target, meddling)
+    with session.mounts.mount(media, timeout_ms=LONG_MS) as mounts:  # both drives take tapes again
+        assert {mount.barcode for mount in mounts} == {TAPE, OTHER}
 
     robot.drain()
     for medium in media:

@@ -116,6 +116,10 @@ class Target:
         kind = 3 if PORT <= address < PORT + self.ports else 2
         self._changer(f"element_type={kind},address={address},clear_slot=1")
 
+    def let_go(self, number: int) -> None:
+        """Have a drive let go of what is in it by itself, as one does with a cleaner when it is clean."""
+        self._unit("update", number, "--params", "online=0")
+
     def ask_for(self, user: str, password: str) -> None:
         """Let nobody in any more but this user."""
         self._admin("--mode", "account", "--op", "new", "--user", user, "--password", password)
