@@ -14,7 +14,6 @@ from libraries.conftest import Bench
 from libraries.scsi.simulated import SLOT, Simulated, Tape, refusal
 from libraries.scsi.tgt import Target
 from libraries.test_backends import (
-    loaded,
     test_cartridge_that_is_expected_can_be_opened,
     test_device_is_ready_and_can_be_closed_twice,
     test_drive_calls_refuse_other_elements_and_empty_drives,
@@ -31,7 +30,6 @@ from rsm.libraries.base import Cartridge, ElementKind
 from rsm.libraries.scsi.transport import LostError, Reply
 
 __all__ = [
-    "loaded",
     "test_cartridge_that_is_expected_can_be_opened",
     "test_device_is_ready_and_can_be_closed_twice",
     "test_drive_calls_refuse_other_elements_and_empty_drives",
@@ -98,6 +96,14 @@ def bench(request: pytest.FixtureRequest) -> Any:
     bench = BENCHES[str(request.param)](make)
     yield bench
     bench.device.close()
+
+
+@pytest.fixture
+def loaded(bench: Any) -> Any:
+    """The library with A00001 in drive 1 and B00002 in drive 2."""
+    bench.move("slot 1", "drive 1")
+    bench.move("slot 2", "drive 2")
+    return bench
 
 
 def test_identity_agrees_with_the_elements(bench: Any) -> None:
