@@ -459,6 +459,8 @@ def test_a_transaction_ends_in_one_place_only() -> None:
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in ("commit", "rollback", "begin", "begin_nested"):
+                if ast.unparse(node).endswith(".detection.begin"):  # of a watch over drives
+                    continue
                 found.append(f"{path.name}:{node.lineno}")
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
                 found += [f"{path.name}:{node.lineno}"] * len(ending.findall(node.value))

@@ -25,6 +25,7 @@ ALL = os.environ.get("RSM_TEST_FAULTS") == "all"
 DOCUMENTED = (rsm.DatabaseFailureError, rsm.DatabaseFullError, rsm.NotEnoughMemoryError)
 STRIDE = 1 if ALL else 37
 PASSING = () if ALL else ("fcntl",)  # a lock that fails makes SQLite try again for ten seconds
+OF_A_HANDLE = ("watch a drive", "watch no more")  # it dies with the session that is closed before each try
 
 
 class Catalogue:
@@ -106,7 +107,7 @@ def changed(catalogue: Catalogue, before: dict[str, list[object]]) -> bool:
         return watcher.rows() != before
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in OF_A_HANDLE])
 def test_nothing_changes_whichever_posix_call_fails(name: str, sqlite_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "catalogue"
     folder.mkdir()

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import builders
@@ -462,7 +463,7 @@ def test_the_first_answer_counts(session: rsm.Session, asked: rsm.OperatorReques
 # Statements that fail
 
 
-def _prepare(url: str, session: rsm.Session) -> dict[str, Any]:
+def _prepare(url: str, session: rsm.Session, _folder: Path) -> dict[str, Any]:
     world = build_world(url, session)
     still_open, done = (session.operators.submit(MESSAGE) for _ in range(2))
     session.operators.satisfy(done)
@@ -470,7 +471,7 @@ def _prepare(url: str, session: rsm.Session) -> dict[str, Any]:
     return {"open": still_open, "done": done, **world.ids}
 
 
-_CALLS: dict[str, statements.Call] = {
+_CALLS: dict[str, Callable[[rsm.Session, Any], object]] = {
     "ask": lambda session, made: session.operators.submit(
         MOVEMEDIA, message="now", argument1=made["tape"], argument2=made["robot"]
     ),
@@ -501,7 +502,9 @@ def test_nothing_changes_whichever_call_of_the_driver_fails(
     connect: Callable[..., rsm.Session],
     neighbour: faults.Neighbour,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(statements, "CALLS", _CALLS)
-    monkeypatch.setattr(statements, "prepare", _prepare)
-    statements.test_nothing_changes_whichever_call_of_the_driver_fails(name, backend, new_url, connect, neighbour)
+    calls = {each: statements.Call(_prepare, call) for each, call in _CALLS.items()}
+    monkeypatch.setattr(statements, "CALLS", calls)
+    run = statements.test_nothing_changes_whichever_call_of_the_driver_fails
+    run(name, backend, new_url, connect, neighbour, tmp_path)
