@@ -276,6 +276,8 @@ def inject_by_every_action(w: World) -> Made:
 
 def inject_through(w: World, action: int) -> Any:
     stock = w.stock(media=1)
+    for port in w.session.libraries.ports(stock.library):  # a RETRACT that comes early opens them once more
+        w.session.objects.update(Kind.NTMS_IEPORT, port, max_extend_seconds=2)
     (medium,) = stock.media
     away = stock.put_on_shelf(medium, stock.folder / ".shelf")
     os.rename(away, stock.folder / "port-01" / away.name)
