@@ -60,7 +60,7 @@ class Watcher:
                     leads = True
                 if not leads:
                     self._condition.wait(left)
-                elif not self._ask():
+                elif not self._ask() and self._number == seen:  # it may have been woken while it asked
                     self._condition.wait(min(left, _POLL_SECONDS))
             return self._number
 

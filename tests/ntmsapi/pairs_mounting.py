@@ -273,7 +273,7 @@ def mount_refused(w: World) -> Made:
     return [Attempt([mount(w, media)], refusing, besides=THE_QUEUE) for media in (ids(stock)[:1], ids(stock))]
 
 
-@pair("MountNtmsMedia", "ERROR_BUSY", when="the media are busy")
+@pair("MountNtmsMedia", "ERROR_BUSY", when="the media are busy", fresh=True)  # the other program works there too
 def mount_what_another_has(w: World) -> Made:
     stock = w.stock(media=1, drives=2)
     held_elsewhere(w, stock, stock.media[0])
@@ -283,7 +283,7 @@ def mount_what_another_has(w: World) -> Made:
     )
 
 
-@pair("MountNtmsMedia", "ERROR_BUSY", when="the drives are busy")
+@pair("MountNtmsMedia", "ERROR_BUSY", when="the drives are busy", fresh=True)
 def mount_where_another_is(w: World) -> Made:
     stock = w.stock(media=3, drives=2)
     first, second, third = stock.media
@@ -302,6 +302,7 @@ def mount_where_another_is(w: World) -> Made:
     "MountNtmsMedia",
     "ERROR_BUSY",
     when="NTMS_MOUNT_ERROR_NOT_AVAILABLE and a medium or drive is taken (error at once)",
+    fresh=True,
 )
 def mount_without_waiting(w: World) -> Made:
     stock = w.stock()
@@ -313,6 +314,7 @@ def mount_without_waiting(w: World) -> Made:
     "MountNtmsMedia",
     "ERROR_TIMEOUT",
     when="the time-out fired while a needed resource was being waited for; the request has been cancelled",
+    fresh=True,
 )
 def mount_too_late(w: World) -> Made:
     stock, shelved = w.stock(media=3), w.stock(media=1)
@@ -576,7 +578,7 @@ def empty_empty(w: World) -> Made:
     return calls("DismountNtmsDrive", w.h, (w.library().drives[0],), (stock.drives[0].id,))
 
 
-@pair("DismountNtmsDrive", "ERROR_BUSY", when="the medium in the drive is opened")
+@pair("DismountNtmsDrive", "ERROR_BUSY", when="the medium in the drive is opened", fresh=True)
 def empty_used(w: World) -> Made:
     stock = w.stock(media=1)
     held_elsewhere(w, stock, stock.media[0])
