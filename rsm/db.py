@@ -11,17 +11,16 @@ import contextlib
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import sqlalchemy
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import PoolProxiedConnection
 
 from rsm.claims import Claims, FileClaims, ServerClaims
 from rsm.drivers import APPLICATION_ID as APPLICATION_ID
-from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Connections, Driver, Postgresql, Sqlite
+from rsm.drivers import BUSY_TIMEOUT_MS, UPGRADE_KEY, Driver, Postgresql, Sqlite
 from rsm.drivers import user_version as user_version
 from rsm.errors import (
     DatabaseFailureError,
@@ -34,6 +33,7 @@ from rsm.errors import (
 )
 from rsm.gate import Turnstile
 from rsm.identity import new_id as new_id
+from rsm.lending import Connections, Lender, Lent
 from rsm.statements import Compiled, compile_statement
 from rsm.transaction import Origin as Origin
 from rsm.transaction import Transaction as Transaction
@@ -60,17 +60,21 @@ class Database:
         self._loaded: tuple[str, Any] | None = None
         self.superseded = False  # another catalogue was loaded since: only new sessions may use it
         self._process = os.getpid()
-        self._calls = threading.Condition()
+        self._calls = threading.RLock()
+        self._over = threading.Condition(self._calls)
         self._active: dict[int, int] = {}
         self._forking = False
         self.driver: Driver = Sqlite(url) if url.get_backend_name() == "sqlite" else Postgresql(url)
         self.is_sqlite = self.driver.path is not None
         self.path = self.driver.path
+        self._file = os.fspath(self.path or "")  # looked at before every transaction
         self._turnstile = None if self.path is None else Turnstile(self.path, self.label, self._check_alive)
         self.errors: tuple[type[BaseException], ...] = (*self.driver.errors, sqlalchemy.exc.SQLAlchemyError)
         self._open = Connections(self.driver.errors)
-        self._writers, self._readers = self.driver.engines(self._open.add, self._open.discard)
-        self.dialect = self._writers.dialect
+        writers, readers = self.driver.engines(self._open.add, self._open.discard)
+        self._writers = Lender(writers, BUSY_TIMEOUT_MS)
+        self._readers = self._writers if readers is writers else Lender(readers, BUSY_TIMEOUT_MS)
+        self.dialect = writers.dialect
         connect, errors = self._connect_alone, self.errors
         self._changes = Changes(lambda: connect(True), self._count_heard, self._hang_up, (RsmError, *errors))
         self._watcher = Watcher(self._changes.poll)
@@ -90,11 +94,18 @@ class Database:
             NotReadyError: it was upgraded to something this program may not write.
             RsmError: with `outcome_unknown` when COMMIT itself failed.
         """
-        with self._call(), self._turn(busy_timeout_ms), self._connection(self._writers, busy_timeout_ms) as connection:
-            with self._between(connection, self.driver.begin_write, self.driver.commit) as raw:
-                transaction = Transaction(self, raw, origin)
-                self._check_versions(transaction.versions, transaction.versions.min_writer)
-                yield transaction
+        self._enter_call()
+        try:
+            self._see_file()
+            if self._turnstile is not None:
+                self._turnstile.enter(busy_timeout_ms)
+            try:
+                yield from self._transact(self._writers, origin, busy_timeout_ms, writing=True)
+            finally:
+                if self._turnstile is not None:
+                    self._turnstile.leave()
+        finally:
+            self._leave_call()
 
     @contextlib.contextmanager
     def snapshot(self, origin: Origin, busy_timeout_ms: int = 30_000) -> Iterator[Transaction]:
@@ -105,13 +116,30 @@ class Database:
             DatabaseFailureError: the catalogue cannot be read.
             NotReadyError: it was upgraded to something this program cannot read.
         """
-        with self._call():
-            self._check_file()
-            with self._connection(self._readers, busy_timeout_ms) as connection:
-                with self._between(connection, self.driver.begin_read) as raw:
-                    transaction = Transaction(self, raw, origin)
-                    self._check_versions(transaction.versions, transaction.versions.min_reader)
-                    yield transaction
+        self._enter_call()
+        try:
+            self._see_file()
+            yield from self._transact(self._readers, origin, busy_timeout_ms, writing=False)
+        finally:
+            self._leave_call()
+
+    def _transact(
+        self, lender: Lender, origin: Origin, busy_timeout_ms: int, *, writing: bool
+    ) -> Generator[Transaction, None, None]:
+        driver = self.driver
+        lent = self._borrow(lender, busy_timeout_ms)
+        try:
+            before = self._begin(lent, driver.begin_write if writing else driver.begin_read)
+            transaction = Transaction(self, lent.raw, origin)
+            versions = transaction.versions
+            self._check_versions(versions, versions.min_writer if writing else versions.min_reader)
+            yield transaction
+            self._end(lent, driver.commit if writing else "COMMIT", before)
+        except BaseException as error:
+            self._undo(lent, error)
+            raise
+        finally:
+            self._give_back(lender, lent)
 
     def _check_versions(self, versions: Versions, minimum: int) -> None:
         if minimum > REVISION:
@@ -137,7 +165,7 @@ class Database:
             DatabaseFailureError: as `transaction`, and when a foreign key is left dangling.
         """
         with self._call(), self._turn(busy_timeout_ms), self._translated():
-            with self._writers.connect() as plain:
+            with self._writers.engine.connect() as plain:
                 connection = plain.execution_options(isolation_level="AUTOCOMMIT")
                 raw: Any = connection.connection.driver_connection
                 if self.is_sqlite:
@@ -166,7 +194,7 @@ class Database:
         Raises:
             DatabaseFailureError: the catalogue cannot be read.
         """
-        with self._call(), self._translated(), self._readers.connect() as plain:
+        with self._call(), self._translated(), self._readers.engine.connect() as plain:
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             raw: Any = connection.connection.driver_connection
             raw.execute(self.driver.begin_read)
@@ -184,9 +212,9 @@ class Database:
         """
         with self._call():
             self._check_file()
-            with self._connection(self._readers) as connection, self._between(connection, "BEGIN") as raw:
-                if not self.is_empty(raw):
-                    found = Transaction(self, raw, Origin("", "", uuid.UUID(int=0))).versions
+            with self._connection(self._readers) as lent, self._one_state(lent):
+                if not self.is_empty(lent.raw):
+                    found = Transaction(self, lent.raw, Origin("", "", uuid.UUID(int=0))).versions
                     self._see_load(found)
                     return found
         # SQLite takes a file of less than a page for an empty database, and would write over it.
@@ -202,16 +230,15 @@ class Database:
         """
         if not self.is_sqlite:
             return
-        with self._call(), self._connection(self._readers) as connection:
-            if self._pragma(connection, "journal_mode") == "wal":
+        with self._call(), self._connection(self._readers) as lent:
+            if self._pragma(lent, "journal_mode") == "wal":
                 return
-        with self._call(), self._turn(BUSY_TIMEOUT_MS), self._connection(self._writers) as connection:
-            self._pragma(connection, "journal_mode = WAL")
+        with self._call(), self._turn(BUSY_TIMEOUT_MS), self._connection(self._writers) as lent:
+            self._pragma(lent, "journal_mode = WAL")
 
-    def _pragma(self, connection: PoolProxiedConnection, pragma: str) -> Any:
-        raw: Any = connection.driver_connection
+    def _pragma(self, lent: Lent, pragma: str) -> Any:
         with self._translated():
-            return raw.execute(f"PRAGMA {pragma}").fetchone()[0]
+            return lent.raw.execute(f"PRAGMA {pragma}").fetchone()[0]
 
     def is_empty(self, raw: Any) -> bool:
         """Tell whether there is no table at all."""
@@ -229,15 +256,15 @@ class Database:
                 os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
-        with self._call(), self._connection(self._writers) as connection, self._translated():
+        with self._call(), self._connection(self._writers) as lent, self._translated():
             assert isinstance(self.driver, Sqlite), "PostgreSQL has no file to be copied"
-            self.driver.copy(connection.driver_connection, target)
+            self.driver.copy(lent.raw, target)
 
     def prepare(self, path: Path) -> None:
         """Make the empty file of a catalogue that may be loaded into this one (DatabaseFailureError)."""
         if isinstance(self.driver, Sqlite):
-            with self._call(), self._connection(self._readers) as connection, self._translated():
-                self.driver.prepare(connection.driver_connection, path)
+            with self._call(), self._connection(self._readers) as lent, self._translated():
+                self.driver.prepare(lent.raw, path)
 
     @contextlib.contextmanager
     def writing_alone(self, busy_timeout_ms: int = 30_000) -> Iterator[None]:
@@ -255,7 +282,7 @@ class Database:
         assert isinstance(self.driver, Sqlite), "PostgreSQL has no pages to be loaded"
         with self._call(), source._connection(source._readers) as taken, self._connection(self._writers) as given:
             with self._translated():
-                self.driver.load(given.driver_connection, taken.driver_connection, busy_timeout_ms / 1000)
+                self.driver.load(given.raw, taken.raw, busy_timeout_ms / 1000)
         self._forget_connections()
         self._watcher.wake()
 
@@ -266,7 +293,7 @@ class Database:
             with self._turnstile.gate().upgrade_mark():
                 yield
             return
-        with self._translated(), self._writers.connect() as connection:
+        with self._translated(), self._writers.engine.connect() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock_shared({UPGRADE_KEY})")
             try:
                 yield
@@ -280,68 +307,95 @@ class Database:
         return self._is_locked(UPGRADE_KEY)
 
     def _is_locked(self, key: int) -> bool:
-        with self._translated(), self._readers.connect() as connection:
+        with self._translated(), self._readers.engine.connect() as connection:
             return bool(connection.exec_driver_sql(Postgresql.count_locks.format(key=key)).scalar_one())
 
     @contextlib.contextmanager
     def _turn(self, busy_timeout_ms: int) -> Iterator[None]:
         self._check_file()
-        with contextlib.nullcontext() if self._turnstile is None else self._turnstile.turn(busy_timeout_ms):
+        if self._turnstile is None:
             yield
-
-    @contextlib.contextmanager
-    def _connection(
-        self, engine: sqlalchemy.Engine, busy_timeout_ms: int | None = None
-    ) -> Iterator[PoolProxiedConnection]:
-        self._check_alive()
-        pool = engine.pool
-        with self._translated():
-            connection = engine.raw_connection()
+            return
+        self._turnstile.enter(busy_timeout_ms)
         try:
-            known = connection.info.get("busy_timeout_ms", BUSY_TIMEOUT_MS)
-            if busy_timeout_ms is not None and known != busy_timeout_ms:
-                raw: Any = connection.driver_connection
-                try:
-                    raw.execute(self.driver.busy_timeout(busy_timeout_ms))
-                except self.driver.errors as error:
-                    connection.invalidate()
-                    self.fail(error)
-                connection.info["busy_timeout_ms"] = busy_timeout_ms
-            yield connection
+            yield
         finally:
-            if engine.pool is not pool and connection.is_valid and self.is_ours and not self.was_replaced():
-                connection.invalidate()  # its pool was dropped meanwhile: nobody else would ever close it
-            connection.close()
+            self._turnstile.leave()
 
     @contextlib.contextmanager
-    def _between(self, connection: PoolProxiedConnection, begin: str, commit: str = "COMMIT") -> Iterator[Any]:
-        """Begin, and COMMIT at the end of the body or ROLLBACK if it raises."""
-        raw: Any = connection.driver_connection
+    def _connection(self, lender: Lender) -> Iterator[Lent]:
+        lent = self._borrow(lender)
         try:
-            with self._translated():
-                raw.execute(begin)
-            before = self.driver.changes(raw)
-            yield raw
-            if not self.is_ours:
-                raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
-            committed = self._commit(raw, commit)
-            if self.driver.changes(raw, committed) != before:
-                self._watcher.wake()  # one that changed nothing must not: who looks may write, and would wake himself
-        except BaseException as error:
-            if not self.is_ours:
-                raise
-            # a connection that reported trouble may hold pages or state nobody vouches for
-            suspect = isinstance(error, RsmError) and error.__cause__ is not None
+            yield lent
+        finally:
+            self._give_back(lender, lent)
+
+    def _borrow(self, lender: Lender, busy_timeout_ms: int | None = None) -> Lent:
+        self._check_alive()
+        try:
+            lent = lender.lend()
+            while not lender.is_current(lent):  # it came back while its pool was dropped
+                self._give_back(lender, lent)
+                lent = lender.lend()
+        except self.errors as error:
+            self.fail(error)
+        if busy_timeout_ms is not None and lent.busy_timeout_ms != busy_timeout_ms:
             try:
-                if self.driver.in_transaction(raw):
-                    raw.execute("ROLLBACK")
-            except self.driver.errors:
-                suspect = True
-            if suspect:
-                connection.invalidate()
-            if isinstance(error, MemoryError) and not isinstance(error, RsmError):
-                raise NotEnoughMemoryError from error
+                lent.raw.execute(self.driver.busy_timeout(busy_timeout_ms))
+            except BaseException as error:
+                lent.invalidate()
+                self._give_back(lender, lent)
+                if isinstance(error, self.driver.errors):
+                    self.fail(error)
+                raise
+            lent.remember_timeout(busy_timeout_ms)
+        return lent
+
+    def _give_back(self, lender: Lender, lent: Lent) -> None:
+        if not lender.is_current(lent) and lent.pooled.is_valid and self.is_ours and not self.was_replaced():
+            lent.invalidate()  # its pool was dropped meanwhile: nobody else would ever close it
+        lender.take_back(lent)
+
+    @contextlib.contextmanager
+    def _one_state(self, lent: Lent) -> Iterator[None]:
+        try:
+            before = self._begin(lent, "BEGIN")
+            yield
+            self._end(lent, "COMMIT", before)
+        except BaseException as error:
+            self._undo(lent, error)
             raise
+
+    def _begin(self, lent: Lent, begin: str) -> int:
+        """Begin, and return what `_end` needs to tell whether anything was changed."""
+        try:
+            lent.raw.execute(begin)
+        except self.driver.errors as error:
+            self.fail(error)
+        return self.driver.changes(lent.raw)
+
+    def _end(self, lent: Lent, commit: str, before: int) -> None:
+        if not self.is_ours:
+            raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
+        committed = self._commit(lent.raw, commit)
+        if self.driver.changes(lent.raw, committed) != before:
+            self._watcher.wake()  # one that changed nothing must not: who looks may write, and would wake himself
+
+    def _undo(self, lent: Lent, error: BaseException) -> None:
+        """Roll back after an error, and have done with a connection that nobody vouches for."""
+        if not self.is_ours:
+            return
+        # a connection that reported trouble may hold pages or state nobody vouches for
+        suspect = isinstance(error, RsmError) and error.__cause__ is not None
+        try:
+            if self.driver.in_transaction(lent.raw):
+                lent.raw.execute("ROLLBACK")
+        except self.driver.errors:
+            suspect = True
+        if suspect:
+            lent.invalidate()
+        if isinstance(error, MemoryError) and not isinstance(error, RsmError):
+            raise NotEnoughMemoryError from error
 
     def _commit(self, raw: Any, commit: str) -> Any:
         try:
@@ -382,22 +436,30 @@ class Database:
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
         """Count a call in flight: closing and forking wait for those of other threads."""
-        me = threading.get_ident()
-        with self._calls:
-            while self._forking and me not in self._active:
-                self._calls.wait()
-            self._check_alive()
-            self._active[me] = self._active.get(me, 0) + 1
+        self._enter_call()
         try:
             yield
         finally:
-            with self._calls:
-                self._active[me] -= 1
-                if not self._active[me]:
-                    del self._active[me]
-                if self.dead and not self._active and self.is_ours:
-                    self._close_now()
-                self._calls.notify_all()
+            self._leave_call()
+
+    def _enter_call(self) -> None:
+        me = threading.get_ident()
+        with self._calls:
+            while self._forking and me not in self._active:
+                self._over.wait()
+            self._check_alive()
+            self._active[me] = self._active.get(me, 0) + 1
+
+    def _leave_call(self) -> None:
+        me = threading.get_ident()
+        with self._calls:
+            self._active[me] -= 1
+            if not self._active[me]:
+                del self._active[me]
+            if self.dead and not self._active and self.is_ours:
+                self._close_now()
+            if self._forking:
+                self._over.notify_all()
 
     def was_replaced(self) -> bool:
         """Tell whether the path names another file by now, which old sessions will not touch and new ones may open."""
@@ -415,16 +477,19 @@ class Database:
         return self._process == os.getpid()
 
     def _check_alive(self) -> None:
-        if self.dead or not self.is_ours:
+        if self.dead or self._process != os.getpid():
             raise InvalidHandleError("this session was closed, or belongs to the process before a fork: connect again")
 
     def _check_file(self) -> None:
-        """See that the path still names the file that is open; one that shrank is read afresh, not from memory."""
         self._check_alive()
+        self._see_file()
+
+    def _see_file(self) -> None:
+        """See that the path still names the file that is open; one that shrank is read afresh, not from memory."""
         if self.path is None:
             return
         try:
-            status = os.stat(self.path)
+            status = os.stat(self._file)
         except OSError as error:
             raise DatabaseFailureError(f"{self.path} cannot be reached: {error.strerror}") from error
         now = (status.st_dev, status.st_ino, status.st_size)
@@ -449,8 +514,8 @@ class Database:
     def _leave_connections(self) -> None:
         """Forget every connection without closing it, not even when the interpreter ends."""
         self._open.leave_all()
-        self._writers.dispose(close=False)
-        self._readers.dispose(close=False)
+        self._writers.leave(self._open)
+        self._readers.leave(self._open)
 
     def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
         """Return the statement as this database's driver wants it."""
@@ -505,7 +570,7 @@ class Database:
         me = threading.get_ident()
         with self._calls:
             self._forking = True
-            self._calls.wait_for(lambda: all(thread == me for thread in self._active), _FORK_WAIT_SECONDS)
+            self._over.wait_for(lambda: all(thread == me for thread in self._active), _FORK_WAIT_SECONDS)
             if self.is_sqlite and not self._active:
                 self._forget_connections()
         if self.is_sqlite:
@@ -516,12 +581,13 @@ class Database:
         self._changes.resume()
         with self._calls:
             self._forking = False
-            self._calls.notify_all()
+            self._over.notify_all()
 
     def after_fork_in_child(self) -> None:
         """Be dead without touching what the parent still uses."""
         self.dead = True
-        self._calls = threading.Condition()  # a thread that is not here may have held it
+        self._calls = threading.RLock()  # a thread that is not here may have held it
+        self._over = threading.Condition(self._calls)
         if self.is_sqlite and self._open:
             _inherited.add(os.path.realpath(self.url.database or ""))
         for part in (self._watcher, self._changes, self._claims):

@@ -4,7 +4,6 @@ Each class answers the same questions for one of them. Here, and only here, a dr
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import sqlite3
@@ -50,46 +49,6 @@ _SETTINGS_ALONE = {
 def user_version(revision: int, min_reader: int, min_writer: int) -> int:
     """Pack what every transaction compares into the one number that SQLite keeps in the file's header."""
     return revision * 1_000_000 + min_writer * 1_000 + min_reader
-
-
-class Connections:
-    """Every open connection of one catalogue in this process, to close it or leave it alone."""
-
-    def __init__(self, errors: tuple[type[BaseException], ...]) -> None:
-        self._errors = errors
-        self._open: dict[int, Any] = {}
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, connection: Any) -> Any:
-        """Remember a connection that was opened, and return it."""
-        self._open[id(connection)] = connection
-        return connection
-
-    def discard(self, connection: Any) -> None:
-        """Forget a connection that is being closed."""
-        self._open.pop(id(connection), None)
-
-    def close(self, connection: Any) -> None:
-        """Close a connection, whatever state it is in."""
-        self.discard(connection)
-        with contextlib.suppress(*self._errors):
-            connection.close()
-
-    def close_all(self) -> None:
-        """Close those that nobody else will."""
-        for connection in list(self._open.values()):
-            self.close(connection)
-
-    def leave(self, connection: Any) -> None:
-        """Never close a connection, not even when the interpreter ends."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-
-    def leave_all(self) -> None:
-        """Never close any of them."""
-        for connection in list(self._open.values()):
-            self.leave(connection)
 
 
 class Driver(Protocol):

@@ -96,30 +96,44 @@ class Gate:
         except FileExistsError:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._threads = threading.Lock()
+        self._process = 0  # the one that entered last
         self._waiter: _Waiter | None = None
         self._marks = threading.Lock()
         self._upgrades = 0
 
-    @contextlib.contextmanager
-    def held(self, seconds: float) -> Iterator[None]:
-        """Hold the gate for the body.
+    def enter(self, seconds: float) -> None:
+        """Take the gate; `leave` it once.
 
         Raises:
             GateTimeoutError: it was not free within `seconds`.
             OSError: the lock itself failed.
         """
-        until, process = time.monotonic() + seconds, os.getpid()
+        until = time.monotonic() + seconds
         if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise GateTimeoutError
         try:
             self._lock(until)
-            try:
-                yield
-            finally:
-                if os.getpid() == process:  # a child that forked in the body has neither lock nor file
-                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+        except BaseException:
+            self._threads.release()
+            raise
+        self._process = os.getpid()
+
+    def leave(self) -> None:
+        """Give the gate back after `enter`."""
+        try:
+            if os.getpid() == self._process:  # a child that forked meanwhile has neither lock nor file
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
         finally:
             self._threads.release()
+
+    @contextlib.contextmanager
+    def held(self, seconds: float) -> Iterator[None]:
+        """Hold the gate for the body (GateTimeoutError, OSError)."""
+        self.enter(seconds)
+        try:
+            yield
+        finally:
+            self.leave()
 
     def _lock(self, until: float) -> None:
         if self._waiter is None or not self._waiter.adopt():
@@ -252,28 +266,30 @@ class Turnstile:
                     raise DatabaseFailureError(f"cannot open {path}: {error.strerror}") from error
             return self._gate
 
-    @contextlib.contextmanager
-    def turn(self, busy_timeout_ms: int) -> Iterator[None]:
-        """Hold the gate for the body.
+    def enter(self, busy_timeout_ms: int) -> None:
+        """Take the gate; `leave` it once.
 
         Raises:
             InvalidHandleError: the catalogue was closed.
             DatabaseFailureError: others held it for longer, or it cannot be locked.
             NotEnoughMemoryError: no thread could be started to wait.
         """
-        gate = self.gate()
-        with contextlib.ExitStack() as turn:
-            try:
-                turn.enter_context(gate.held(busy_timeout_ms / 1000))
-            except GateTimeoutError as error:
-                raise DatabaseFailureError(
-                    f"{self._label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
-                ) from error
-            except OSError as error:
-                raise DatabaseFailureError(f"{gate.path} cannot be locked: {error.strerror}") from error
-            except (MemoryError, RuntimeError) as error:
-                raise NotEnoughMemoryError from error
-            yield
+        gate = self._gate or self.gate()
+        try:
+            gate.enter(busy_timeout_ms / 1000)
+        except GateTimeoutError as error:
+            raise DatabaseFailureError(
+                f"{self._label} was being written by other programs for longer than {busy_timeout_ms} ms; try again"
+            ) from error
+        except OSError as error:
+            raise DatabaseFailureError(f"{gate.path} cannot be locked: {error.strerror}") from error
+        except (MemoryError, RuntimeError) as error:
+            raise NotEnoughMemoryError from error
+
+    def leave(self) -> None:
+        """Give the gate back after `enter`; it stays open as long as a call is in flight."""
+        assert self._gate is not None, "it was entered"
+        self._gate.leave()
 
     def close(self) -> None:
         """Give the gate back."""

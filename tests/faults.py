@@ -140,31 +140,39 @@ class _Driver(_Cursor):
         return _Cursor(self._fault, self._cursor.cursor())
 
 
-class _Pooled:
-    def __init__(self, fault: Fault, connection: Any) -> None:
-        self._connection = connection
-        self.driver_connection = _Driver(fault, connection.driver_connection)
+class _Lent:
+    """What a transaction borrows; its connection lets every call pass by a Fault."""
+
+    def __init__(self, fault: Fault, lent: Any) -> None:
+        self.lent = lent
+        self.raw = _Driver(fault, lent.raw)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
+        return getattr(self.lent, name)
 
 
 @contextlib.contextmanager
 def in_the_way(session: rsm.Session, fault: Fault) -> Iterator[Fault]:
     """Let every call of the driver in the body pass by a Fault."""
-    engines: list[Any] = [session._database._writers, session._database._readers]
-    for engine in engines:
-        engine.raw_connection = _passing_by(fault, engine)
+    lenders: list[Any] = [session._database._writers, session._database._readers]
+    for lender in lenders:
+        lender.lend = _passing_by(fault, lender)
+        lender.take_back = _taken_off(lender)
     try:
         yield fault
     finally:
-        for engine in {id(engine): engine for engine in engines}.values():
-            del engine.raw_connection
+        for lender in {id(lender): lender for lender in lenders}.values():
+            del lender.lend, lender.take_back
 
 
-def _passing_by(fault: Fault, engine: Any) -> Callable[[], _Pooled]:
-    whole = type(engine).raw_connection
-    return lambda: _Pooled(fault, whole(engine))
+def _passing_by(fault: Fault, lender: Any) -> Callable[[], _Lent]:
+    whole = type(lender).lend
+    return lambda: _Lent(fault, whole(lender))
+
+
+def _taken_off(lender: Any) -> Callable[[_Lent], None]:
+    whole = type(lender).take_back
+    return lambda lent: whole(lender, lent.lent)
 
 
 def failing(
@@ -451,10 +459,10 @@ def open_files(path: Path) -> list[str]:
 def tracing(session: rsm.Session) -> Iterator[list[str]]:
     """List what SQLite itself says it ran on the connection that writes; nothing for another database."""
     traced: list[str] = []
-    pooled = session._database._writers.raw_connection()
-    raw: Any = pooled.driver_connection
-    raw = raw if isinstance(raw, sqlite3.Connection) else None
-    pooled.close()
+    lender = session._database._writers
+    lent = lender.lend()
+    raw = lent.raw if isinstance(lent.raw, sqlite3.Connection) else None
+    lender.take_back(lent)
     if raw is not None:
         raw.set_trace_callback(lambda sql: traced.append(sql) if not sql.startswith("--") else None)
     try:

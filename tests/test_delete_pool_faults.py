@@ -415,10 +415,11 @@ def _create_many(session: rsm.Session) -> None:
 
 def _fill(session: rsm.Session) -> None:
     """Let the file of the connection that writes next grow no further."""
-    pooled = session._database._writers.raw_connection()
-    raw: Any = pooled.driver_connection
+    lender = session._database._writers
+    lent = lender.lend()
+    raw = lent.raw
     raw.execute(f"PRAGMA max_page_count = {raw.execute('PRAGMA page_count').fetchone()[0]}").fetchone()
-    pooled.close()
+    lender.take_back(lent)
 
 
 # Locks

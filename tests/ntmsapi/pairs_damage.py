@@ -161,11 +161,12 @@ class Breakable:
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count = {pages}")
 
-        sqlalchemy.event.listen(database._writers, "checkout", limit)
+        database._forget_connections()
+        sqlalchemy.event.listen(database._writers.engine, "checkout", limit)
         try:
             yield
         finally:
-            sqlalchemy.event.remove(database._writers, "checkout", limit)
+            sqlalchemy.event.remove(database._writers.engine, "checkout", limit)
             database._forget_connections()
 
     @contextlib.contextmanager
@@ -198,7 +199,7 @@ class Breakable:
     def lose(self, table: str, object_id: uuid.UUID) -> None:
         """Delete a row behind the program's back, foreign keys off, whatever refers to it."""
         database = self.session._database
-        connection = database._writers.raw_connection()
+        connection = database._writers.engine.raw_connection()
         raw: Any = connection.driver_connection
         if self.is_sqlite:
             raw.execute("PRAGMA foreign_keys = OFF")

@@ -675,10 +675,11 @@ def _exhaust_memory(url: str) -> None:
     world = World(None, url, "2003")
     calls = {name: sound_call(world, name) for name in SOUND}
     before = everything(url)
-    connection = world.session._database._readers.raw_connection()
+    lender = world.session._database._readers
+    lent = lender.lend()
     with contextlib.suppress(MemoryError):  # not even the pragma's own answer fits
-        connection.execute("PRAGMA hard_heap_limit = 1")
-    connection.close()
+        lent.raw.execute("PRAGMA hard_heap_limit = 1")
+    lender.take_back(lent)
     codes = {name: int(first(call())) for name, call in calls.items()}
     print(json.dumps({"codes": codes, "before": before}))
 
