@@ -6,13 +6,14 @@ or a process number.
 
 Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile meanwhile, so a process that leaves the
 gate and comes straight back queues behind those who were there before. Byte 2 shows that an upgrade runs. A blocking
-wait has no time-out in POSIX, so it is done by a thread; a wait given up stays in the queue for whoever asks next in
-this process, and lets go by itself when nobody does.
+wait has no time-out in POSIX, so it is done by a thread of the gate's own; a wait given up stays in the queue for
+whoever asks next in this process, and lets go by itself when nobody does.
 """
 
 import contextlib
 import fcntl
 import os
+import queue
 import stat
 import struct
 import threading
@@ -30,18 +31,19 @@ class GateTimeoutError(Exception):
 
 
 class _Waiter:
-    """One blocking wait for the gate, done by a thread of its own."""
+    """One blocking wait for the gate."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._settled = threading.Event()
+        self._settled = threading.Lock()  # held until the wait is over
+        self._settled.acquire()
         self._lock = threading.Lock()
         self._wanted = True
         self.finished = False
         self.error: OSError | None = None
-        threading.Thread(target=self._wait, name="rsm-gate", daemon=True).start()
 
-    def _wait(self) -> None:
+    def run(self) -> None:
+        """Wait for as long as it takes."""
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX, 1, _TURNSTILE)
             try:
@@ -55,7 +57,7 @@ class _Waiter:
             if self.error is None and not self._wanted:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
                 self.error = InterruptedError("nobody waited any more")
-        self._settled.set()
+        self._settled.release()
 
     def adopt(self) -> bool:
         """Ask for the gate this wait will bring; False if it is over and was given back."""
@@ -65,7 +67,8 @@ class _Waiter:
 
     def outcome(self, seconds: float) -> bool:
         """Wait; True if the gate is ours, False if the time is over and the wait goes on without us."""
-        self._settled.wait(seconds)
+        if self._settled.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+            self._settled.release()
         with self._lock:
             self._wanted = self.finished
             return self.finished
@@ -77,6 +80,12 @@ class _Waiter:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
                 self.error = InterruptedError("nobody waited any more")
             self._wanted = False
+
+
+def _run_all(waits: "queue.SimpleQueue[_Waiter | None]") -> None:
+    """Wait for whoever asks, one after the other, until None: a thread for each would take longer than most waits."""
+    while (waiter := waits.get()) is not None:
+        waiter.run()
 
 
 class Gate:
@@ -98,6 +107,7 @@ class Gate:
         self._threads = threading.Lock()
         self._process = 0  # the one that entered last
         self._waiter: _Waiter | None = None
+        self._waits: queue.SimpleQueue[_Waiter | None] | None = None  # for the thread that waits, once there is one
         self._marks = threading.Lock()
         self._upgrades = 0
 
@@ -140,7 +150,7 @@ class Gate:
             self._waiter = None
             if self._lock_at_once():
                 return
-            self._waiter = _Waiter(self._descriptor)
+            self._waiter = self._begin_to_wait()
         try:
             in_time = self._waiter.outcome(max(0.0, until - time.monotonic()))
         except BaseException:  # Ctrl-C: without this the gate would come later to a process that forgot about it
@@ -151,6 +161,15 @@ class Gate:
         waiter, self._waiter = self._waiter, None
         if waiter.error is not None:
             raise waiter.error
+
+    def _begin_to_wait(self) -> _Waiter:
+        if self._waits is None:
+            waits: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
+            threading.Thread(target=_run_all, args=(waits,), name="rsm-gate", daemon=True).start()
+            self._waits = waits
+        waiter = _Waiter(self._descriptor)
+        self._waits.put(waiter)
+        return waiter
 
     def _lock_at_once(self) -> bool:
         try:
@@ -200,6 +219,8 @@ class Gate:
         """
         if not self.waits:
             os.close(self._descriptor)
+            if self._waits is not None:
+                self._waits.put(None)
 
 
 # The gates this process has open: a second descriptor of one file, once closed, would take the first one's locks along.

@@ -142,12 +142,13 @@ def test_a_wait_given_up_lets_go_of_the_gate(gate: Gate, path: str) -> None:
 
 
 def test_a_wait_given_up_is_taken_up_again(gate: Gate, path: str) -> None:
+    others = threading.enumerate()
     with Program(HOLD, path) as other:
         assert other.hear() == "held"
         for _ in range(3):
             with pytest.raises(GateTimeoutError), gate.held(0.01):
                 pytest.fail("the gate was held by another process")
-        assert [each.name for each in threading.enumerate()].count("rsm-gate") == 1
+        assert [each.name for each in threading.enumerate() if each not in others] == ["rsm-gate"]
         threading.Timer(0, other.tell).start()
         with gate.held(LONG):
             assert tried(path) == "refused"
@@ -161,15 +162,27 @@ def test_a_wait_given_up_and_closed_takes_nothing_from_the_next_gate(path: str) 
             first = open_gate(path, 0o600)
             with pytest.raises(GateTimeoutError), first.held(0):
                 pytest.fail("the gate was held by another process")
-            waiting = [each for each in threading.enumerate() if each.name == "rsm-gate"]
             close_gate(first)
             second = open_gate(path, 0o600)
             threading.Timer(0, other.tell).start()
             with second.held(LONG):
-                for thread in waiting:
-                    thread.join(LONG)
+                assert not first.waits
                 assert tried(path) == "refused"
             close_gate(second)
+
+
+def test_a_gate_closes_with_its_thread(path: str) -> None:
+    others = threading.enumerate()
+    with Program(HOLD, path) as other:
+        assert other.hear() == "held"
+        gate = open_gate(path, 0o600)
+        threading.Timer(0, other.tell).start()
+        with gate.held(LONG):
+            pass
+        (waiter,) = [each for each in threading.enumerate() if each not in others and each.name == "rsm-gate"]
+        close_gate(gate)
+        waiter.join(LONG)
+        assert not waiter.is_alive()
 
 
 def test_a_killed_holder_frees_the_gate(gate: Gate, path: str) -> None:
