@@ -8,10 +8,10 @@ import functools
 import itertools
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import sqlalchemy
 
@@ -21,6 +21,7 @@ from rsm.gate import GateTimeoutError
 from rsm.security import AccessEra, Policy
 from rsm.statements import Compiled
 
+T = TypeVar("T")
 LOAD = "load"  # the setting of a catalogue that tells which import brought it
 
 
@@ -100,19 +101,10 @@ class Transaction:
         compiled = self._database.compiled(statement)
         raw_rows = self._fetch(self._execute(compiled, parameters))
         assert compiled.row is not None, "a statement without columns has no rows"
-        if not compiled.results:
-            return [compiled.row(row) for row in raw_rows]
-        finished = []
         try:
-            for raw_row in raw_rows:
-                row = list(raw_row)
-                for position, processor in compiled.results:
-                    if row[position] is not None:
-                        row[position] = processor(row[position])
-                finished.append(compiled.row(row))
+            return [compiled.row(row) for row in raw_rows]
         except (ValueError, OverflowError) as error:
             self._refuse(error)
-        return finished
 
     @contextlib.contextmanager
     def decoding(self) -> Iterator[None]:
@@ -123,6 +115,15 @@ class Transaction:
         """
         try:
             yield
+        except RsmError:
+            raise
+        except (ValueError, OverflowError) as error:
+            self._refuse(error)
+
+    def decoded(self, make: Callable[[list[Any]], T], rows: list[Any]) -> T:
+        """Return what `make` makes of rows, which fails as `decoding`."""
+        try:
+            return make(rows)
         except RsmError:
             raise
         except (ValueError, OverflowError) as error:
@@ -156,7 +157,7 @@ class Transaction:
     def change_many(self, statement: sqlalchemy.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each set of parameters."""
         compiled = self._database.compiled(statement)
-        bound = [self._bind(compiled, each) for each in parameters]
+        bound = [compiled.bind(each) for each in parameters]
         try:
             self._database.driver.execute_many(self._raw, compiled.sql, bound)
         except self._database.driver.errors as error:
@@ -189,7 +190,7 @@ class Transaction:
             self._database.fail(error)
 
     def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
-        bound = self._bind(compiled, parameters)
+        bound = compiled.bind(parameters)
         try:
             return self._raw.execute(compiled.sql, bound)
         except self._database.driver.errors as error:
@@ -204,13 +205,6 @@ class Transaction:
         finally:
             cursor.close()
         return raw_rows
-
-    def _bind(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
-        known = {**compiled.constants, **parameters} if compiled.constants else parameters
-        values = [known[name] for name in compiled.names]
-        for position, processor in compiled.processors:
-            values[position] = processor(values[position])
-        return values if self._database.is_sqlite else dict(zip(compiled.names, values, strict=True))
 
     def _read_versions(self) -> Versions:
         rows = self._fetch(self.run(self._database.driver.versions))

@@ -150,7 +150,7 @@ def _read_listed(
     statement = _select_listed(kind, check_container(transaction, kind, container), True)
     inside = {} if container is None else {"container": container}
     rows = transaction.raw_rows(statement, after=after, most=most, **inside, **own_parameters(kind))
-    return rows, transaction.compiled(statement).row
+    return rows, transaction.compiled(statement).stored
 
 
 def readable(transaction: Transaction, caller: Caller, kind: Kind, found: list[Any]) -> list[Any]:

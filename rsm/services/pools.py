@@ -28,7 +28,7 @@ from rsm.errors import (
     NotEmptyError,
     ObjectNotFoundError,
 )
-from rsm.model import AccessControlEntry, Id, Int, LibraryMediaType, MediaPool, PhysicalMedium
+from rsm.model import AccessControlEntry, Id, Int, LibraryMediaType, MediaPool, PhysicalMedium, Text
 from rsm.security import (
     ADMINISTRATORS,
     ALL_RIGHTS,
@@ -79,6 +79,7 @@ _Child = aliased(MediaPool)
 _HAS_MEDIA = exists().where(PhysicalMedium.pool_id == MediaPool.id)
 _HAS_POOLS = exists().where(_Child.parent_id == MediaPool.id)
 _FIELDS = [column for column in MediaPool.__table__.columns if column.name != "modified"]
+_REMEMBERED = [column.name for column in _FIELDS if column.name != "id"]
 
 
 @cache
@@ -99,19 +100,43 @@ def _select_pool(depth: int | None) -> Select[Any]:
     )
 
 
-class Pool:
-    """One pool as a decision sees it: its row, its full name, what it holds, and its guard."""
+@cache
+def _select_parent(depth: int | None) -> Select[Any]:
+    """Select what the creation of a pool needs to know of its parent, and whether the name is taken there."""
+    wanted = bindparam("id", type_=Id()) if depth is None else pool_at(depth)
+    taken = exists().where(_Child.parent_id == MediaPool.id, _Child.name == bindparam("name", type_=Text()))
+    fields: list[Any] = [MediaPool.id, MediaPool.pool_type, MediaPool.media_type_id, MediaPool.owner]
+    return (
+        select(*fields, path_column(MediaPool.id).label("path"), taken.label("taken"), *access.ENTRY_COLUMNS)
+        .outerjoin(AccessControlEntry, AccessControlEntry.object_id == MediaPool.id)
+        .where(MediaPool.id == wanted)
+        .order_by(AccessControlEntry.position)
+    )
 
-    __slots__ = ("guard", "has_media", "has_pools", "id", "media_type_id", "path", "pool_type", "row")
+
+class Node:
+    """One pool as a place in the tree: its full name, what kind it is of, and its guard."""
+
+    __slots__ = ("guard", "id", "media_type_id", "path", "pool_type")
 
     def __init__(self, rows: list[Any]) -> None:
+        row = rows[0]
+        self.id: uuid.UUID = row.id
+        self.pool_type = NtmsPoolType(row.pool_type)
+        self.media_type_id: uuid.UUID | None = row.media_type_id
+        self.path: str = row.path or SEPARATOR
+        self.guard = Guard(row.owner, access.entries(rows))
+
+
+class Pool(Node):
+    """One pool as a decision about it sees it: its row too, and what it holds."""
+
+    __slots__ = ("has_media", "has_pools", "row")
+
+    def __init__(self, rows: list[Any]) -> None:
+        super().__init__(rows)
         self.row = rows[0]
-        self.id: uuid.UUID = self.row.id
-        self.pool_type = NtmsPoolType(self.row.pool_type)
-        self.media_type_id: uuid.UUID | None = self.row.media_type_id
-        self.path: str = self.row.path or SEPARATOR
         self.has_media, self.has_pools = bool(self.row.has_media), bool(self.row.has_pools)
-        self.guard = Guard(self.row.owner, access.entries(rows))
 
 
 def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
@@ -122,8 +147,7 @@ def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
     """
     depth, parameters = pool_criterion(transaction, reference)
     rows = transaction.rows(_select_pool(depth), **parameters)
-    with transaction.decoding():
-        return Pool(rows) if rows else None
+    return transaction.decoded(Pool, rows) if rows else None
 
 
 def get_pool(transaction: Transaction, reference: Reference) -> Pool:
@@ -183,10 +207,10 @@ def create_pool(
     if exist_ok and find(transaction, Kind.NTMS_MEDIA_POOL, path) is not None:
         existing_pool: values.MediaPool = read_object(transaction, caller, Kind.NTMS_MEDIA_POOL, path)
         return existing_pool
-    parent = _parent_for(transaction, levels)
+    parent, taken = _parent_for(transaction, levels)
     rights = need("CreateNtmsMediaPool", transaction.policy.access_era).pool
     access.demand(transaction, caller, rights, parent.guard, f"pool {parent.path}")
-    if find(transaction, Kind.NTMS_MEDIA_POOL, path) is not None:
+    if taken:
         raise AlreadyExistsError(f"there is a media pool {join_path(levels)} already")
     _check_can_hold_pools(parent)
     fields = {
@@ -205,13 +229,13 @@ def create_pool(
     return _new_value(transaction, pool_id, fields, join_path(levels), parent)
 
 
-def _new_dacl(caller: Caller, parent: Pool) -> tuple[Ace, ...]:
+def _new_dacl(caller: Caller, parent: Node) -> tuple[Ace, ...]:
     taken_over = () if parent.pool_type is ROOT else inherited(parent.guard.dacl)
     return (Ace(True, caller.user, ALL_RIGHTS), *taken_over)
 
 
 def _new_value(
-    transaction: Transaction, pool_id: uuid.UUID, fields: Mapping[str, Any], path: str, parent: Pool
+    transaction: Transaction, pool_id: uuid.UUID, fields: Mapping[str, Any], path: str, parent: Node
 ) -> values.MediaPool:
     """Return a pool that was just stored, as reading it would."""
     return values.MediaPool(
@@ -251,15 +275,17 @@ def missing_parents(transaction: Transaction, path: str) -> list[str]:
     return [parent for parent in above if find(transaction, Kind.NTMS_MEDIA_POOL, parent) is None]
 
 
-def _parent_for(transaction: Transaction, levels: tuple[str, ...]) -> Pool:
-    path = join_path(levels[:-1]) if len(levels) > 1 else SEPARATOR
-    parent = look_up(transaction, path)
-    if parent is None:
+def _parent_for(transaction: Transaction, levels: tuple[str, ...]) -> tuple[Node, bool]:
+    """Return the pool that a path of these levels lies in, and whether there is one of that path already."""
+    path = join_path(levels[:-1])
+    depth, parameters = pool_criterion(transaction, path)
+    rows = transaction.rows(_select_parent(depth), name=levels[-1], **parameters)
+    if not rows:
         raise ObjectNotFoundError(f"there is no media pool {path} to create {levels[-1]!a} in: create it first")
-    return parent
+    return transaction.decoded(Node, rows), bool(rows[0].taken)
 
 
-def _check_can_hold_pools(parent: Pool) -> None:
+def _check_can_hold_pools(parent: Node) -> None:
     if parent.pool_type in SYSTEM:
         raise InvalidNameError(f"{parent.path} belongs to the service: no pool can be created under it")
     if parent.media_type_id is not None:
@@ -322,7 +348,7 @@ def delete_pool(transaction: Transaction, caller: Caller, reference: Reference) 
 
 def _delete_with_event(transaction: Transaction, call: str, pool: Pool) -> None:
     delete_object(transaction, pool.id)
-    before = {column.name: getattr(pool.row, column.name) for column in _FIELDS if column.name != "id"}
+    before = {name: getattr(pool.row, name) for name in _REMEMBERED}
     events.record(
         transaction,
         call,
