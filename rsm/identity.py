@@ -30,4 +30,26 @@ def new_id() -> uuid.UUID:
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     ordered = (milliseconds << 16) | (0x7 << 12) | (rest * 4096 // 1_000_000)
     random = int.from_bytes(os.urandom(8), "big") >> 2
-    return uuid.UUID(int=(ordered << 64) | (0x2 << 62) | random)
+    return _make_id((ordered << 64) | (0x2 << 62) | random)
+
+
+def id_of_bytes(value: bytes) -> uuid.UUID:
+    """Return the UUID with these 16 bytes.
+
+    Raises:
+        ValueError: they are not 16.
+    """
+    if len(value) != 16:
+        raise ValueError(f"an id has 16 bytes, not {len(value)}")
+    return _make_id(int.from_bytes(value, "big"))
+
+
+def _make_id(number: int) -> uuid.UUID:
+    """Return uuid.UUID(int=number), whose own constructor spends most of its time on its other forms."""
+    made = object.__new__(uuid.UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", uuid.SafeUUID.unknown)
+    return made
+
+
+_set = object.__setattr__  # a UUID refuses the ordinary way

@@ -55,10 +55,26 @@ from rsm.constants import (
     NtmsSlotState,
     NtmsUITypes,
 )
+from rsm.identity import id_of_bytes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has no form for as it is written: ids as text, times as ISO 8601, bytes in hexadecimal."""
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, enum.Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
 
 OFFLINE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE)
 AVAILABLE = int(NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE)
@@ -76,11 +92,11 @@ class Id(TypeDecorator[uuid.UUID]):
 
     @staticmethod
     def to_sqlite(value: uuid.UUID | None) -> bytes | None:
-        return None if value is None else value.bytes
+        return None if value is None else value.int.to_bytes(16, "big")
 
     @staticmethod
     def from_sqlite(value: bytes | None) -> uuid.UUID | None:
-        return None if value is None else uuid.UUID(bytes=value)
+        return None if value is None else id_of_bytes(value)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(Uuid() if dialect.name == "postgresql" else LargeBinary(16))

@@ -11,7 +11,6 @@ from rsm import db, model
 from rsm.constants import NtmsLmOperation
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.services.events import plain
 
 # Rows that belong to objects without being one: a change of theirs is told as one of an object that they name.
 _PARTS: dict[Any, tuple[str, ...]] = {
@@ -38,6 +37,12 @@ _UNTOLD: dict[Any, set[str]] = {
     model.Side: {"pool_id", "online"},
 }
 _OF = {"INSERT": Operation.NTMS_OBJ_INSERT, "UPDATE": Operation.NTMS_OBJ_UPDATE, "DELETE": Operation.NTMS_OBJ_DELETE}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as an event's document gives it back."""
+    stored = model.Json.to_sqlite({"value": value})
+    return (model.Json.from_sqlite(stored) or {})["value"]
 
 
 class Audit:

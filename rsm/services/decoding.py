@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from rsm.identity import id_of_bytes
 from rsm.statements import Compiled
 from rsm.values import Value
 
@@ -34,7 +35,7 @@ class _Remembered(dict[Any, Any]):
 
 def _id_of_expression(value: Any) -> Any:
     # An expression over ids (coalesce, case) keeps the bytes of SQLite.
-    return uuid.UUID(bytes=value) if isinstance(value, bytes) else value
+    return id_of_bytes(value) if isinstance(value, bytes) else value
 
 
 def _converter_of_hint(hint: Any) -> Converter | None:

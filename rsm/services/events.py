@@ -3,10 +3,8 @@
 It never writes about reading, waiting or anything that changed nothing.
 """
 
-import enum
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, or_, select, type_coerce
@@ -33,30 +31,6 @@ _OF_OBJECT = Row.object_id == bindparam("object_id", type_=Row.object_id.type)
 _PAGE_OF_OBJECT = _PAGE.where(_OF_OBJECT)
 _LATEST = select(*Row.__table__.columns).order_by(Row.id.desc()).limit(bindparam("most"))
 _LATEST_OF_OBJECT = _LATEST.where(_OF_OBJECT)
-
-
-_PLAIN = frozenset({str, int, bool})
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: ids as text, times as ISO 8601, flags and states as numbers."""
-    if value is None or type(value) in _PLAIN:
-        return value
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
-
-
-def _document(fields: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if fields is None else {name: plain(value) for name, value in fields.items()}
 
 
 def record(
@@ -101,8 +75,8 @@ def _row(
         "user_name": origin.user,
         "application": origin.application,
         "session_id": origin.session,
-        "before": _document(before),
-        "after": _document(after),
+        "before": None if before is None else dict(before),
+        "after": None if after is None else dict(after),
         "reason": origin.reason,
     }
 

@@ -24,7 +24,7 @@ MAXIMUM_PATH = NTMS_POOLHIERARCHY_LENGTH - 1
 
 def units(text: str) -> int:
     """Return the length in UTF-16 units, lone surrogates counting as one."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text) + sum(character > "\uffff" for character in text)
 
 
 def is_clean(text: str) -> bool:
