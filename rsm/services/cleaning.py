@@ -6,7 +6,7 @@ It checks and queues; the worker carries the cleaner. Which cartridges are clean
 import uuid
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, exists, or_, select
 
 from rsm import identity
 from rsm.constants import (
@@ -40,7 +40,6 @@ from rsm.model import (
     Drive,
     Id,
     Int,
-    Json,
     Library,
     LibraryRequest,
     OperatorRequest,
@@ -84,7 +83,7 @@ _LIBRARY_ROW = select(
 _SLOT_COLUMNS = (Slot.id, Slot.name, Slot.library_id, Slot.element, Slot.state, Slot.operational_state)
 _SLOT = select(*_SLOT_COLUMNS).where(Slot.id == _ID)
 _CLEANER_SLOT = select(*_SLOT_COLUMNS).where(Slot.library_id == _LIBRARY, Slot.cleaner == 1)
-# What is in a slot, and what is out of it for now and has no other place to go back to.
+# What is in a slot, and what is out of it, in a drive or a port, and has no other place to go back to.
 _OF_SLOT = (
     select(PhysicalMedium.name, PhysicalMedium.slot_id, PhysicalMedium.cleaner)
     .where(or_(PhysicalMedium.slot_id == _ID, PhysicalMedium.home_slot_id == _ID), PhysicalMedium.online == 1)
@@ -195,7 +194,7 @@ def _check_empty(transaction: Transaction, slot: Any) -> None:
     held = transaction.row(_OF_SLOT, id=slot.id)
     if held is not None:
         what = "cleaner" if held.cleaner else "cartridge"
-        where = "is in it" if held.slot_id == slot.id else "is out of it for now"
+        where = "is in it" if held.slot_id == slot.id else "is out of it, and has to go back to it"
         raise NotEmptyError(f"{slot.name} is not empty: {what} {held.name} {where}")
     if slot.state != NtmsSlotState.NTMS_SLOTSTATE_EMPTY:
         raise NotEmptyError(f"nobody knows whether {slot.name} is empty: take an inventory of its library")
@@ -393,10 +392,6 @@ def _stamp(transaction: Transaction, drive: Any, call: str) -> None:
 
 # Its end
 
-_SET_DETAILS = (
-    update(LibraryRequest).where(LibraryRequest.id == _ID).values(details=bindparam("new_details", type_=Json()))
-)
-
 
 def record_cleaned(
     transaction: Transaction, library_id: uuid.UUID, epoch: int, request_id: uuid.UUID, drive_id: uuid.UUID
@@ -410,7 +405,7 @@ def record_cleaned(
     request = queue.read_request(transaction, request_id)
     if request is None or request.details.get("cleaned"):
         return
-    transaction.change(_SET_DETAILS, id=request_id, new_details={**request.details, "cleaned": True})
+    queue.write_details(transaction, request, cleaned=True)
     drive = transaction.row(_DRIVE, id=drive_id)
     if drive is not None:
         _stamp(transaction, drive, "clean")
