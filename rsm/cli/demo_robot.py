@@ -17,14 +17,13 @@ import rsm
 from rsm.cli.demo import Demonstration, Measure, Progress, Story
 from rsm.constants import NtmsLmOperation
 from rsm.libraries import open_library
-from rsm.libraries.base import ElementKind, ElementStatus, LibraryBackend
+from rsm.libraries.base import CLEANER_PREFIX, ElementKind, ElementStatus, LibraryBackend
 from rsm.nouns.waiting import Done, Waiter, Waiting, WaitReason
 
 Kind = rsm.NtmsObjectsTypes
 
 BLANKS_AT_MOST = 4
 LOOKED_AT_MOST = 40  # a cartridge is in a drive for a minute or two
-_CLEANERS = "CLN"  # what bar codes of cleaning cartridges begin with
 
 
 class RobotDemonstration(Demonstration):
@@ -142,7 +141,7 @@ class RobotDemonstration(Demonstration):
 
     def _find_blanks(self, session: rsm.Session, library: rsm.Library) -> None:
         media = session.media.list(library=library)
-        candidates = [medium for medium in media if not medium.barcode.startswith(_CLEANERS)]
+        candidates = [medium for medium in media if not medium.barcode.startswith(CLEANER_PREFIX)]
         for looked_at, medium in enumerate(candidates[:LOOKED_AT_MOST], 1):
             self.story.output.print_progress(f"looking into cartridge {looked_at}: {medium.name}")
             if self.blanks and medium.media_type != self.blanks[0].media_type:

@@ -35,6 +35,7 @@ import contextlib
 import enum
 import errno
 import os
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -48,6 +49,7 @@ from rsm.errors import (
     CancelledError,
     DeviceNotAvailableError,
     InvalidNameError,
+    InvalidParameterError,
     MediaNotAvailableError,
     NotEnoughMemoryError,
     NotSupportedError,
@@ -60,6 +62,8 @@ from rsm.errors import (
 MAXIMUM_BARCODE = 63
 SideMode = Literal["rb", "wb", "ab"]
 SIDE_MODES: Final = ("rb", "wb", "ab")
+MAXIMUM_EPOCH: Final = 2**63 - 1
+CLEANER_PREFIX: Final = "CLN"  # what the bar codes of cleaners begin with
 
 
 class UnknownElementError(ResourceNotPresentError):
@@ -293,6 +297,39 @@ class SideStatus:
     def fault(self) -> str | None:
         """What cannot be about it, in words; None if it is as it should be."""
         return f"{self.used_bytes} bytes are recorded where {self.capacity_bytes} fit" if self.overfull else None
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is no way to open a side (InvalidParameterError)."""
+    if mode not in SIDE_MODES:
+        raise InvalidParameterError(f"a side is opened with one of {', '.join(SIDE_MODES)}, not {mode!a}")
+
+
+def check_epoch_number(epoch: int) -> None:
+    """Refuse what is no epoch (InvalidParameterError)."""
+    if type(epoch) is not int or not 0 <= epoch <= MAXIMUM_EPOCH:
+        raise InvalidParameterError(f"an epoch is a number from 0 to {MAXIMUM_EPOCH}")
+
+
+class HighestEpoch:
+    """The highest epoch that an object has seen, in place of a device that cannot keep one."""
+
+    def __init__(self) -> None:
+        self._epoch = 0
+        self._lock = threading.Lock()
+
+    def check(self, epoch: int, name: str) -> None:
+        """Keep an epoch under which a device of that name is worked; refuse one that is over.
+
+        Raises:
+            InvalidParameterError: it is no number from 0 to 2^63-1.
+            StaleEpochError: a higher one was seen.
+        """
+        check_epoch_number(epoch)
+        with self._lock:
+            if epoch < self._epoch:
+                raise StaleEpochError(f"{name} was claimed with epoch {self._epoch}, {epoch} is over")
+            self._epoch = epoch
 
 
 class LibraryBackend(abc.ABC):

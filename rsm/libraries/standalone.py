@@ -19,22 +19,20 @@ import abc
 import contextlib
 import dataclasses
 import os
-import threading
 from collections.abc import Collection, Iterator
 from typing import BinaryIO, Final
 
 from rsm.errors import (
     DeviceNotAvailableError,
-    InvalidParameterError,
     MediaNotAvailableError,
     RsmError,
 )
 from rsm.libraries.base import (
-    SIDE_MODES,
     DestinationFullError,
     DriveIdentity,
     ElementKind,
     ElementStatus,
+    HighestEpoch,
     LibraryBackend,
     LibraryIdentity,
     Readiness,
@@ -42,8 +40,8 @@ from rsm.libraries.base import (
     SideMode,
     SideStatus,
     SourceEmptyError,
-    StaleEpochError,
     UnknownElementError,
+    check_mode,
     os_errors_of,
     printable,
 )
@@ -52,7 +50,6 @@ from rsm.libraries.virtual_sides import measure_side, open_recording, side_name
 
 DRIVE_ADDRESS = 101
 DRIVE_NAME = "drive-01"
-MAXIMUM_EPOCH = 2**63 - 1
 _OF_FILE_SYSTEMS: Final = frozenset(("lost+found", "System Volume Information", "$RECYCLE.BIN"))
 
 
@@ -62,8 +59,7 @@ class StandaloneDrive(LibraryBackend):
     def __init__(self, address: str) -> None:
         self.address = address
         self.path = address.rstrip("/") or "/"
-        self._epoch = 0
-        self._lock = threading.Lock()
+        self._epoch = HighestEpoch()
 
     def read_identity(self) -> LibraryIdentity:
         """Return one drive and nothing else; a person says which media types it takes."""
@@ -121,12 +117,7 @@ class StandaloneDrive(LibraryBackend):
         self._check_there()
 
     def _check_epoch(self, epoch: int) -> None:
-        if type(epoch) is not int or not 0 <= epoch <= MAXIMUM_EPOCH:
-            raise InvalidParameterError(f"an epoch is a number from 0 to {MAXIMUM_EPOCH}")
-        with self._lock:
-            if epoch < self._epoch:
-                raise StaleEpochError(f"{printable(self.path)} was claimed with epoch {self._epoch}, {epoch} is over")
-            self._epoch = epoch
+        self._epoch.check(epoch, printable(self.path))
 
     def read_elements(self, addresses: Collection[int] | None = None) -> Iterator[ElementStatus]:
         """Yield the status of the drive, unless only others are asked for.
@@ -174,6 +165,16 @@ class StandaloneDrive(LibraryBackend):
     def unload_drive(self, drive: int, epoch: int) -> None:
         """See that something is in the drive; a person takes it out (RsmError as `load_drive`)."""
         self.load_drive(drive, epoch)
+
+    def write_side(self, drive: int, side: int, data: bytes, epoch: int, *, barcode: str | None = None) -> None:
+        """Record `data` on a side.
+
+        Raises:
+            InvalidParameterError, StaleEpochError: as `claim`.
+            RsmError, OSError: as `open_side` and writing.
+        """
+        self._check_epoch(epoch)
+        super().write_side(drive, side, data, epoch, barcode=barcode)
 
     def _check_drive(self, address: int) -> None:
         if address != DRIVE_ADDRESS:
@@ -280,21 +281,10 @@ class StandaloneDirectory(StandaloneDrive):
         self, drive: int, side: int, mode: SideMode, *, read_only: bool = False, barcode: str | None = None
     ) -> BinaryIO:
         """Open what is recorded on a side, as in a virtual library; the errors are those of the contract."""
-        if mode not in SIDE_MODES:
-            raise InvalidParameterError(f"a side is opened with one of {', '.join(SIDE_MODES)}, not {mode!r}")
+        check_mode(mode)
         self._check_drive(drive)
         with self._loaded(barcode) as (cartridge, facts, path):
             return open_recording(cartridge, facts, side, mode, read_only, path)
-
-    def write_side(self, drive: int, side: int, data: bytes, epoch: int, *, barcode: str | None = None) -> None:
-        """Record `data` on a side.
-
-        Raises:
-            StaleEpochError: this object has seen a higher epoch.
-            RsmError, OSError: as `open_side` and writing.
-        """
-        self._check_epoch(epoch)
-        super().write_side(drive, side, data, epoch, barcode=barcode)
 
     def read_side(self, drive: int, side: int) -> SideStatus:
         """Return how much is recorded on a side; the errors are those of the contract."""

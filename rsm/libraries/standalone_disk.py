@@ -30,19 +30,18 @@ from rsm.errors import (
     DeviceNotAvailableError,
     InvalidLibraryError,
     InvalidMediaError,
-    InvalidParameterError,
     NotReadyError,
     NotSupportedError,
     RsmError,
 )
 from rsm.libraries.base import (
-    SIDE_MODES,
     Cartridge,
     ElementNotAccessibleError,
     ElementStatus,
     SideMode,
     SideStatus,
     SourceEmptyError,
+    check_mode,
     error_from_os,
     os_errors_of,
     printable,
@@ -199,12 +198,10 @@ class StandaloneDisk(StandaloneDrive):
             NotSupportedError: for appending.
             BusyError: for writing, while the system has it mounted.
         """
-        if mode not in SIDE_MODES:
-            raise InvalidParameterError(f"a side is opened with one of {', '.join(SIDE_MODES)}, not {mode!r}")
+        check_mode(mode)
         self._check_drive(drive)
         with self._opened() as (disk, size, protected):
-            if side != 1:
-                raise InvalidMediaError(f"{printable(self.path)} is a disk: it has no side {side}")
+            self._check_side(side)
             if mode == "rb":
                 return os.fdopen(os.dup(disk), "rb")
             if read_only or protected:
@@ -213,6 +210,10 @@ class StandaloneDisk(StandaloneDrive):
                 raise NotSupportedError(f"{printable(self.path)} is a disk: nobody knows where its recording ends")
             is_device = stat.S_ISBLK(os.fstat(disk).st_mode)
         return self._open_to_write(size, os.O_EXCL if is_device else 0)
+
+    def _check_side(self, side: int) -> None:
+        if side != 1:
+            raise InvalidMediaError(f"{printable(self.path)} is a disk: it has no side {side}")
 
     def _open_to_write(self, size: int, exclusively: int) -> BinaryIO:
         try:
@@ -231,16 +232,6 @@ class StandaloneDisk(StandaloneDrive):
             os.close(disk)
             raise
 
-    def write_side(self, drive: int, side: int, data: bytes, epoch: int, *, barcode: str | None = None) -> None:
-        """Record `data` at the beginning of the disk, on what was wiped.
-
-        Raises:
-            StaleEpochError: this object has seen a higher epoch.
-            RsmError, OSError: as `open_side` and writing.
-        """
-        self._check_epoch(epoch)
-        super().write_side(drive, side, data, epoch, barcode=barcode)
-
     def read_side(self, drive: int, side: int) -> SideStatus:
         """Return how large the disk is; how much is recorded on it nobody knows.
 
@@ -249,8 +240,7 @@ class StandaloneDisk(StandaloneDrive):
         """
         self._check_drive(drive)
         with self._opened() as (disk, size, protected), os_errors_of(self.path):
-            if side != 1:
-                raise InvalidMediaError(f"{printable(self.path)} is a disk: it has no side {side}")
+            self._check_side(side)
             status = os.fstat(disk)
             changed = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else 0
             digest = hashlib.sha256(repr((size, changed)).encode())

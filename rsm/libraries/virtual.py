@@ -18,13 +18,12 @@ from typing import BinaryIO, Final
 
 from rsm.errors import (
     InvalidMediaError,
-    InvalidParameterError,
     MediaIncompatibleError,
     MediaNotAvailableError,
     RsmError,
 )
 from rsm.libraries.base import (
-    SIDE_MODES,
+    CLEANER_PREFIX,
     DestinationFullError,
     DriveIdentity,
     ElementKind,
@@ -39,6 +38,8 @@ from rsm.libraries.base import (
     SideStatus,
     SourceEmptyError,
     UnknownElementError,
+    check_epoch_number,
+    check_mode,
     error_from_os,
     os_errors_of,
     printable,
@@ -73,7 +74,6 @@ from rsm.libraries.virtual_sides import measure_side, open_recording
 
 __all__ = ["AddedCartridge", "VirtualLibrary", "add_cartridge", "create"]
 
-MAXIMUM_EPOCH = 2**63 - 1
 LOCK_WAIT_SECONDS = 30.0
 _ROUNDS: Final = 8
 _log = logging.getLogger("rsm.libraries.virtual")
@@ -348,8 +348,7 @@ class VirtualLibrary(LibraryBackend):
             OSError: EROFS for writing when it is write protected or mounted for reading; whatever else a file suffers.
             ElementNotAccessibleError: the side is neither file nor folder, a link, or has a second name.
         """
-        if mode not in SIDE_MODES:
-            raise InvalidParameterError(f"a side is opened with one of {', '.join(SIDE_MODES)}, not {mode!a}")
+        check_mode(mode)
         element = self._drive(drive)
         with opened_directory(self.directory) as root:
             with self._loaded(root, element, barcode) as (cartridge, facts, path):
@@ -431,8 +430,7 @@ class VirtualLibrary(LibraryBackend):
     @contextlib.contextmanager
     def _robot(self, epoch: int) -> Iterator[int]:
         """Hold the robot under `epoch` and yield the directory's descriptor."""
-        if type(epoch) is not int or not 0 <= epoch <= MAXIMUM_EPOCH:
-            raise InvalidParameterError(f"an epoch is a number from 0 to {MAXIMUM_EPOCH}")
+        check_epoch_number(epoch)
         with opened_directory(self.directory) as root:
             with robot_held(root, self.directory, self._lock_wait_seconds) as robot:
                 check_epoch(root, robot, epoch, self.directory)
@@ -475,7 +473,7 @@ def _status(
 
 
 def _is_cleaner(facts: CartridgeFacts, path: str) -> bool:
-    return facts.cleaner or os.path.basename(path).startswith("CLN")
+    return facts.cleaner or os.path.basename(path).startswith(CLEANER_PREFIX)
 
 
 def _with_duplicates_named(statuses: list[ElementStatus]) -> list[ElementStatus]:

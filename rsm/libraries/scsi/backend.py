@@ -22,17 +22,17 @@ from rsm.errors import (
     DeviceNotAvailableError,
     InvalidLibraryError,
     InvalidMediaError,
-    InvalidParameterError,
     MediaNotAvailableError,
     RsmError,
 )
 from rsm.libraries.base import (
-    SIDE_MODES,
+    CLEANER_PREFIX,
     Cartridge,
     DriveIdentity,
     ElementKind,
     ElementNotAccessibleError,
     ElementStatus,
+    HighestEpoch,
     LibraryBackend,
     LibraryIdentity,
     Readiness,
@@ -40,9 +40,9 @@ from rsm.libraries.base import (
     SideMode,
     SideStatus,
     SourceEmptyError,
-    StaleEpochError,
     UnknownElementError,
     barcode_fault,
+    check_mode,
     printable,
 )
 from rsm.libraries.scsi.cdb import ElementType
@@ -54,7 +54,6 @@ from rsm.libraries.scsi.sense import Key, Retry, error_from_sense, rule_for
 from rsm.libraries.scsi.sg import tape_path_of
 from rsm.libraries.scsi.transport import Transport, open_transport
 
-MAXIMUM_EPOCH: Final = 2**63 - 1
 _KINDS: Final = {
     ElementKind.TRANSPORT: ElementType.TRANSPORT,
     ElementKind.SLOT: ElementType.STORAGE,
@@ -68,7 +67,6 @@ _NAMES: Final = {
     ElementKind.DRIVE: "drive-{:02d}",
 }
 _NAMED_AT_MOST: Final = 3
-_CLEANER: Final = "CLN"
 _LTO = re.compile(r"ULTRIUM|LTO|ULT3580", re.IGNORECASE)
 _GENERATION = re.compile(r"(?:TD|HH|ULT|ULTRIUM[ -]?|LTO[ -]?)(\d{1,2})(?!\d)", re.IGNORECASE)
 
@@ -94,7 +92,7 @@ class ScsiLibrary(LibraryBackend):
         self._device, self._named = _split(device)
         self._opener, self._finder = opener, finder
         self._lock = threading.RLock()
-        self._epoch = 0
+        self._epoch = HighestEpoch()
         self._drives: dict[int, FoundDrive] | None = None
         self._ways: dict[int, Changer] = {}
         self._changer = Changer(opener(self._device))
@@ -198,12 +196,7 @@ class ScsiLibrary(LibraryBackend):
             self._drives = None
 
     def _check_epoch(self, epoch: int) -> None:
-        if type(epoch) is not int or not 0 <= epoch <= MAXIMUM_EPOCH:
-            raise InvalidParameterError(f"an epoch is a number from 0 to {MAXIMUM_EPOCH}")
-        with self._lock:
-            if epoch < self._epoch:
-                raise StaleEpochError(f"{self._changer.name} was claimed with epoch {self._epoch}, {epoch} is over")
-            self._epoch = epoch
+        self._epoch.check(epoch, self._changer.name)
 
     # --- where the cartridges are -----------------------------------------------------------------------------------
 
@@ -438,7 +431,7 @@ class ScsiLibrary(LibraryBackend):
         tag = None if seen is None else seen.volume_tag
         device = self._open_drive(place)
         try:
-            device.finish_cleaning(tag if tag is not None and tag.startswith(_CLEANER) else None)
+            device.finish_cleaning(tag if tag is not None and tag.startswith(CLEANER_PREFIX) else None)
         finally:
             device.close()
 
@@ -458,8 +451,7 @@ class ScsiLibrary(LibraryBackend):
             NotReadyError: the drive is becoming ready.
             RsmError: it failed, by the table of sense data.
         """
-        if mode not in SIDE_MODES:
-            raise InvalidParameterError(f"a side is opened with one of {', '.join(SIDE_MODES)}, not {mode!a}")
+        check_mode(mode)
         place = self._drive_place(drive)
         seen = self._look_into(place)
         tag = None if seen is None else seen.volume_tag
