@@ -1,6 +1,8 @@
 """Stand-alone drives that are really worked: what a person puts in and takes out, mounts, free labels, ejecting."""
 
 import contextlib
+import errno
+import io
 import os
 import shutil
 import threading
@@ -367,6 +369,32 @@ def test_a_disk_exchanged_for_another_is_noticed_by_its_label(dock: Feeder) -> N
         dock.put_in("xfs")
         dock.until(lambda: dock.session.media.sides(first)[0].label_type == "XFS")
     dock.drain()
+
+
+class Unreadable(io.BytesIO):
+    """What is recorded on a disk that has gone bad."""
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_disk_whose_label_cannot_be_read_is_watched_on(
+    dock: Feeder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = dock.held
+    assert first is not None
+    with caplog.at_level("WARNING", "rsm.worker"), dock.session.detection.begin() as detection:
+        with monkeypatch.context() as trouble:
+            trouble.setattr(StandaloneDisk, "open_side", lambda *_, **__: Unreadable())
+            detection.watch(libraries=["Dock"])
+            dock.until(lambda: any("dock.img: Input/output error" in each.message for each in caplog.records))
+        assert dock.session.libraries.get("Dock").operational_state is NtmsOperationalState.NTMS_READY
+        assert dock.held == first
+        dock.take_out("ext4")
+        dock.put_in("xfs")
+        dock.until(lambda: dock.session.media.sides(first)[0].label_type == "XFS")
+    dock.drain()
+    assert [each.levelname for each in caplog.records if each.exc_info] == []
 
 
 # Ejecting

@@ -23,7 +23,7 @@ from rsm.cli.run import UNKNOWN_REFERENCE, Run
 from rsm.cli.view import KIND_OF_WORD
 from rsm.cli.waiting import carry_out, show_progress, wait_for_dismounts
 from rsm.constants import NtmsUITypes
-from rsm.libraries.base import error_from_os
+from rsm.libraries.base import os_errors_of
 
 _PRIORITIES = {"lowest": -15, "low": -7, "normal": 0, "high": 7, "highest": 15}
 _CDROMEJECT = 0x5309
@@ -140,13 +140,8 @@ def erase(run: Run, given: Given) -> None:
                 on_wait=on_wait,
             )
         drive = mounted.drive
-        try:
-            with mounted, mounted.open("wb"):
-                pass
-        except OSError as error:
-            if isinstance(error, rsm.RsmError):
-                raise
-            raise error_from_os(error, f"side {side_name(session, side)} cannot be erased") from error
+        with os_errors_of(f"side {side_name(session, side)} cannot be erased"), mounted, mounted.open("wb"):
+            pass
         wait_for_dismounts(run, session, drive.id, drive.library)
     if given.has("b"):
         run.output.print_lines([digits(side.id)])

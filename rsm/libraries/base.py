@@ -486,6 +486,20 @@ class LibraryBackend(abc.ABC):
             InvalidMediaError: it has no such side.
         """
 
+    def read_head(self, drive: int, side: int, most_bytes: int, name: str, *, barcode: str | None = None) -> bytes:
+        """Return the first bytes recorded on a side, fewer than `most_bytes` where it has no more.
+
+        `name` is what errors of reading call it.
+
+        Raises:
+            RsmError: as `open_side`; reading failed, by `error_from_os`.
+        """
+        head = bytearray()
+        with os_errors_of(name), self.open_side(drive, side, "rb", barcode=barcode) as file:
+            while len(head) < most_bytes and (piece := file.read(most_bytes - len(head))):
+                head += piece
+        return bytes(head)
+
     def side_path(self, drive: int, side: int) -> str | None:
         """Return the path of a side of the cartridge in a drive where it is not the drive's own, None where it is.
 

@@ -19,7 +19,7 @@ from rsm.errors import (
     RsmError,
 )
 from rsm.libraries import open_library
-from rsm.libraries.base import SourceEmptyError, error_from_os
+from rsm.libraries.base import SourceEmptyError
 from rsm.libraries.standalone import DRIVE_ADDRESS
 from rsm.nouns.base import LibraryLike, MediumLike, Noun, Runner, TypeLike, check_types, known_kind, reference
 from rsm.services import detection, objects, standalone
@@ -66,17 +66,12 @@ def _read_volume(address: str) -> values.Volume:
         with open_library(BACK_END, address) as device:
             status = next(iter(device.read_elements()))
             side_path = device.side_path(DRIVE_ADDRESS, 1)
-            with device.open_side(DRIVE_ADDRESS, 1, "rb") as file:
-                head = file.read(labels.head_bytes())
+            head = device.read_head(DRIVE_ADDRESS, 1, labels.head_bytes(), address)
             size = device.read_side(DRIVE_ADDRESS, 1).capacity_bytes
     except InvalidLibraryError as error:
         raise InvalidDriveError(str(error)) from error
     except SourceEmptyError as error:
         raise NotReadyError(str(error)) from error
-    except OSError as error:
-        if isinstance(error, RsmError):
-            raise
-        raise error_from_os(error, address) from error
     label = labels.recognise(head)
     path = address.rstrip("/")
     return values.Volume(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rsm import labels
 from rsm.db import Transaction, new_id
 from rsm.errors import BusyError, InvalidStateError, NotReadyError, NotSupportedError, RsmError
-from rsm.libraries.base import CleaningFailedError, ReadinessState, SourceEmptyError, error_from_os
+from rsm.libraries.base import CleaningFailedError, LibraryBackend, ReadinessState, SourceEmptyError, os_errors_of
 from rsm.services import cleaning, identification, inventory, mounts, places, progress
 from rsm.services.epochs import check_epoch
 from rsm.services.exchanges import exchange_at, record_exchange
@@ -306,14 +306,10 @@ class Performer:
         label = labels.recognise(block)
         assert label is not None, "we know our own label"
         assert step.drive_element is not None
-        try:
+        with os_errors_of(f"cartridge {side.medium_name}"):
             self._backend.write_side(
                 step.drive_element, step.side + 1, block, self._holder.epoch, barcode=side.barcode or None
             )
-        except OSError as error:
-            if isinstance(error, RsmError):
-                raise
-            raise error_from_os(error, f"cartridge {side.medium_name}") from error
         seen = LabelSeen(label.type, label.id, label.info)
         self._holder.record(identification.record_free_label, medium_id, step.side, seen)
 
@@ -328,15 +324,13 @@ class Performer:
 
     def _read_label(self, step: Step, barcode: str) -> LabelSeen | None:
         assert step.drive_element is not None
-        wanted = labels.head_bytes()
-        head = bytearray()
-        try:
-            with self._backend.open_side(step.drive_element, step.side + 1, "rb", barcode=barcode or None) as file:
-                while len(head) < wanted and (piece := file.read(wanted - len(head))):
-                    head += piece
-        except OSError as error:
-            if isinstance(error, RsmError):
-                raise
-            raise error_from_os(error, f"the label of cartridge {barcode}") from error
-        label = labels.recognise(bytes(head))
-        return None if label is None else LabelSeen(label.type, label.id, label.info)
+        name = f"the label of cartridge {barcode}"
+        return read_label(self._backend, step.drive_element, step.side + 1, name, barcode or None)
+
+
+def read_label(
+    device: LibraryBackend, drive: int, side: int, name: str, barcode: str | None = None
+) -> LabelSeen | None:
+    """Return the label of a side that is in a drive, None if nothing claims it (RsmError as `read_head`)."""
+    label = labels.recognise(device.read_head(drive, side, labels.head_bytes(), name, barcode=barcode))
+    return None if label is None else LabelSeen(label.type, label.id, label.info)

@@ -7,20 +7,19 @@ moves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rsm import labels
 from rsm.constants import NtmsOperationalState
 from rsm.db import Transaction
 from rsm.errors import DeviceNotAvailableError, InvalidLibraryError, ResourceNotPresentError, RsmError
 from rsm.libraries import open_library
-from rsm.libraries.base import LibraryBackend
 from rsm.services import detection, devices
-from rsm.services.identification import LabelSeen
+from rsm.worker.steps import read_label
 
 if TYPE_CHECKING:
     from rsm.services.agenda import Work
@@ -84,14 +83,15 @@ class Watch:
         """Look once, and have an inventory taken where the device shows what is not on record; once a picture."""
         library_id = self._work.library_id
         element = self._worker.read(detection.element_to_read, library_id)
-        try:
-            with open_library(self._work.back_end, self._work.address) as device:
+        with contextlib.ExitStack() as stack:
+            try:
+                device = stack.enter_context(open_library(self._work.back_end, self._work.address))
                 statuses = list(device.read_elements())
-                full = any(each.address == element and each.full and not each.exception for each in statuses)
-                label = _read_label(device, element) if full and element is not None else None
-        except (DeviceNotAvailableError, InvalidLibraryError, ResourceNotPresentError) as error:
-            self._report(("gone", str(error)), self._mark_gone)
-            return
+            except (DeviceNotAvailableError, InvalidLibraryError, ResourceNotPresentError) as error:
+                self._report(("gone", str(error)), self._mark_gone)
+                return
+            full = any(each.address == element and each.full and not each.exception for each in statuses)
+            label = read_label(device, element, 1, self._work.address) if full and element is not None else None
         picture = (statuses, label)
         if picture == self._reported:
             return
@@ -111,13 +111,3 @@ class Watch:
 
     def _mark_gone(self, transaction: Transaction) -> None:
         devices.set_library_state(transaction, self._work.library_id, NtmsOperationalState.NTMS_NOT_PRESENT)
-
-
-def _read_label(device: LibraryBackend, element: int) -> LabelSeen | None:
-    wanted = labels.head_bytes()
-    head = bytearray()
-    with device.open_side(element, 1, "rb") as file:
-        while len(head) < wanted and (piece := file.read(wanted - len(head))):
-            head += piece
-    label = labels.recognise(bytes(head))
-    return None if label is None else LabelSeen(label.type, label.id, label.info)
