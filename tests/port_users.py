@@ -15,7 +15,7 @@ from robot_users import ADMINISTRATOR, DIED, LONG_MS, die_at, say
 
 import rsm
 from rsm.constants import NtmsLmOperation
-from rsm.nouns.attended import EVERY
+from rsm.nouns.attended import is_attended
 from rsm.nouns.waiting import Waiting, WaitReason
 
 __all__ = ["DIED"]
@@ -57,7 +57,7 @@ class Person:
     def see_all_through(self) -> None:
         """Wait for the end of all that a person has a part in."""
         for request in self.session.requests.list(live=True):
-            if request.operation in EVERY:
+            if is_attended(request):
                 self.see_through(request)
 
 

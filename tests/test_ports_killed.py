@@ -39,7 +39,7 @@ def check(session: rsm.Session, url: str, folder: Path) -> None:
     assert set(lying) | on_shelf == CODES
     assert on_shelf.isdisjoint(lying)
     for request in session.requests.list():
-        if request.operation in port_users.EVERY:
+        if port_users.is_attended(request):
             passed = request.state is NtmsLmState.NTMS_LM_PASSED
             assert passed or request.details["message"], request
 

@@ -25,6 +25,7 @@ from rsm.libraries.standalone_disk import StandaloneDisk
 from rsm.libraries.virtual_make import make_cartridge
 from rsm.nouns.standalone import read_volume
 from rsm.services import detection as service
+from rsm.services import ports, queue
 
 pytestmark = pytest.mark.works
 
@@ -441,6 +442,10 @@ def test_an_allocated_cartridge_is_kept_and_an_eject_can_be_stopped_or_refused(f
     with pytest.raises(rsm.InvalidOperationError):
         session.libraries.stop_eject("Feeder")
     request = ejecting(feeder)
+    with pytest.raises(rsm.InvalidOperationError):  # as no robot has a part in it
+        session.libraries.attended(request)
+    with pytest.raises(rsm.InvalidOperationError):
+        session.write(ports.end_operation, session.caller, request.id, queue.EJECT)
     assert session.libraries.stop_eject("Feeder").id == request.id
     assert session.requests.get(request).state is NtmsLmState.NTMS_LM_STOPPED
     assert session.operators.list(rsm.NtmsOpreqState.NTMS_OPSTATE_SUBMITTED) == []

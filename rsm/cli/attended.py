@@ -17,8 +17,9 @@ from rsm.cli.library import LibraryArgument
 from rsm.cli.output import Form
 from rsm.cli.run import Run, add_verb, read_reference
 from rsm.cli.waiting import NoWaitOption, TimeoutOption, carry_out
-from rsm.constants import NtmsInventoryMethod
-from rsm.nouns.attended import EVERY, Attended
+from rsm.constants import NtmsInventoryMethod, NtmsLmOperation
+from rsm.nouns.attended import Attended
+from rsm.services.queue import ATTENDED
 
 
 class DoorInventory(enum.StrEnum):
@@ -99,14 +100,13 @@ def end_attended(
     """Tell that a person has done their part: what is in the ports is seen to, or the door is shut."""
     with run.session() as session:
         found = session.libraries.get(read_reference(library))
-        live = [each for each in session.requests.list(found, live=True) if each.operation in EVERY]
+        live = [each for each in session.requests.list(found, live=True) if each.operation in ATTENDED]
         if not live:
             raise rsm.InvalidOperationError(f"nothing that a person has a part in goes on in {found.name}")
-        first = session.libraries.attended(live[0])
         if retract:
-            first.retract()
+            session.libraries.attended(live[0]).retract()
         else:
-            first.stop()
+            end_request(session, live[0])
     run.output.show_done(f"The {live[0].name} in {library} comes to its end.", live[0], live[0].id)
 
 
@@ -116,6 +116,14 @@ def add_to(library_noun: typer.Typer, media_noun: typer.Typer) -> None:
         add_verb(library_noun, name)(verb)
     for noun in (library_noun, media_noun):
         add_verb(noun, "eject")(eject_media)
+
+
+def end_request(session: rsm.Session, request: rsm.LibraryRequest) -> None:
+    """End what a person has a part in before its time, at a robot or at a drive of its own (rsm.RsmError)."""
+    if request.operation is NtmsLmOperation.NTMS_LM_EJECT and request.drive is not None:
+        session.libraries.stop_eject(request.drive)
+    else:
+        session.libraries.attended(request).stop()
 
 
 def see_through(

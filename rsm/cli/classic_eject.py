@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import rsm
+from rsm.cli.attended import end_request
 from rsm.cli.classic_media import BARE
 from rsm.cli.classic_names import Kind, digits, find_device, find_medium_at, find_physical
 from rsm.cli.classic_options import ClassicUsageError, Given, Option, classic_verb
@@ -12,7 +13,6 @@ from rsm.cli.output import flush_output
 from rsm.cli.run import Run
 from rsm.cli.waiting import carry_out
 from rsm.constants import NtmsLibraryType
-from rsm.nouns.attended import EVERY
 
 
 @classic_verb(
@@ -76,10 +76,4 @@ def _stop(run: Run, given: Given) -> None:
     except ValueError:
         raise ClassicUsageError(f"{given.texts['o']!a} is no GUID: it has 32 hexadecimal digits") from None
     with run.session() as session:
-        request = session.requests.get(operation)
-        if request.operation in EVERY:
-            session.libraries.attended(request).stop()
-        elif request.drive is not None:
-            session.libraries.stop_eject(request.drive)
-        else:
-            raise rsm.InvalidOperationError(f"{digits(operation)} is no eject")
+        end_request(session, session.requests.get(operation))

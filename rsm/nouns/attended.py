@@ -4,7 +4,6 @@ What was asked for goes on when the waiting for it ends, and when the session en
 """
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rsm import values
@@ -15,12 +14,10 @@ from rsm.nouns.requests import Requests
 from rsm.nouns.waiting import OnWait
 from rsm.services import objects, ports, queue
 
-INJECT = ("InjectNtmsMedia", (queue.INJECT,))
-EJECT = ("EjectNtmsMedia", (queue.EJECT,))
-DOOR = ("AccessNtmsLibraryDoor", (queue.DOOR,))
-INJECT_CLEANER = ("InjectNtmsCleaner", (queue.INJECT_CLEANER,))
-EJECT_CLEANER = ("EjectNtmsCleaner", (queue.EJECT_CLEANER,))
-EVERY = {kind[1][0]: kind for kind in (INJECT, EJECT, DOOR, INJECT_CLEANER, EJECT_CLEANER)}
+
+def is_attended(request: values.LibraryRequest) -> bool:
+    """Tell whether a person at a robot does a part of a request; what a drive of its own ejects is no robot's."""
+    return request.operation in queue.ATTENDED and request.drive is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Attended:
 
     session: Runner
     id: uuid.UUID
-    kind: tuple[str, Sequence[NtmsLmOperation]]
+    operation: NtmsLmOperation
 
     @property
     def request(self) -> values.LibraryRequest:
@@ -65,7 +62,7 @@ class Attended:
             InvalidOperationError: it has ended.
             AccessDeniedError: no control of its library.
         """
-        self.session.write(ports.end_operation, self.session.caller, self.id, *self.kind)
+        self.session.write(ports.end_operation, self.session.caller, self.id, self.operation)
 
     def retract(self) -> None:
         """Have the ports pulled in and emptied, then opened again; if they are empty it ends.
@@ -74,7 +71,7 @@ class Attended:
             InvalidOperationError: it has ended, or is no inject of many cartridges.
             AccessDeniedError: no control of its library.
         """
-        self.session.write(ports.end_operation, self.session.caller, self.id, *self.kind, retract=True)
+        self.session.write(ports.end_operation, self.session.caller, self.id, self.operation, retract=True)
 
     def cancel(self) -> None:
         """Give it up: cartridges that are being put in stay in their ports, those being taken out are put back.

@@ -19,7 +19,7 @@ from rsm.errors import (
 )
 from rsm.libraries import BACKENDS, canonical_address, open_library
 from rsm.nouns import standalone
-from rsm.nouns.attended import DOOR, EVERY, INJECT, Attended
+from rsm.nouns.attended import Attended, is_attended
 from rsm.nouns.base import LibraryLike, TypeLike, check_types, reference
 from rsm.nouns.requests import Requests
 from rsm.nouns.standalone import StandaloneCalls
@@ -208,7 +208,7 @@ class Libraries(StandaloneCalls):
         """
         check_types({"many": many}, bool)
         asked = self.session.write(ports.request_inject, self.caller, _reference(library), many=many)
-        return Attended(self.session, asked, INJECT)
+        return Attended(self.session, asked, queue.INJECT)
 
     def door(self, library: LibraryLike, inventory: int = NtmsInventoryMethod.NTMS_INVENTORY_DEFAULT) -> Attended:
         """Have the door opened to a person, and return at once; nothing moves meanwhile (AccessNtmsLibraryDoor).
@@ -227,7 +227,7 @@ class Libraries(StandaloneCalls):
         """
         check_types({"inventory": inventory}, int)
         asked = self.session.write(doors.request_access, self.caller, _reference(library), int(inventory))
-        return Attended(self.session, asked, DOOR)
+        return Attended(self.session, asked, queue.DOOR)
 
     def attended(self, request: values.LibraryRequest | uuid.UUID | str) -> Attended:
         """Return an inject, eject or opening of a door that goes on, or has ended, by its request.
@@ -238,9 +238,9 @@ class Libraries(StandaloneCalls):
             InvalidOperationError: it is another kind of request.
         """
         found = Requests(self.session).get(request)
-        if found.operation not in EVERY:
+        if not is_attended(found):
             raise InvalidOperationError(f"request {found.id} is no inject, eject or opening of a door")
-        return Attended(self.session, found.id, EVERY[found.operation])
+        return Attended(self.session, found.id, found.operation)
 
     # Cleaning
 
@@ -340,7 +340,7 @@ class Libraries(StandaloneCalls):
     ) -> Attended:
         asked = self._asked(service, *arguments, **keywords)
         assert asked is not None, "it was queued"
-        return Attended(self.session, asked.id, EVERY[asked.operation])
+        return Attended(self.session, asked.id, asked.operation)
 
     # Devices
 

@@ -9,10 +9,10 @@ from rsm.constants import FILE_DEVICE_TYPE, NtmsReadWriteCharacteristics
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import InvalidParameterError
 from rsm.nouns import allocation as waiting
-from rsm.nouns.attended import EJECT, Attended
+from rsm.nouns.attended import Attended
 from rsm.nouns.base import LibraryLike, MediumLike, Noun, PoolLike, TypeLike, check_types, reference
 from rsm.nouns.waiting import OnWait
-from rsm.services import allocation, choice, library, media, objects, ports, properties
+from rsm.services import allocation, choice, library, media, objects, ports, properties, queue
 
 LogicalLike = values.LogicalMedium | uuid.UUID | str
 SideLike = values.Side | uuid.UUID | str
@@ -211,7 +211,7 @@ class Media(Noun):
             asked = self.session.write(ports.request_eject, self.caller, wanted, force=force)
         else:
             asked = self.session.write(ports.begin_gathered, self.caller)
-        return Attended(self.session, asked, EJECT)
+        return Attended(self.session, asked, queue.EJECT)
 
     def gather(self, medium: MediumLike) -> Attended:
         """Put a cartridge to those that the session ejects together later, as many as there are ports.
@@ -223,7 +223,7 @@ class Media(Noun):
         """
         wanted = reference(medium, "medium", values.PhysicalMedium)
         asked = self.session.write(ports.gather, self.caller, self.session.enrolment(), wanted)
-        return Attended(self.session, asked, EJECT)
+        return Attended(self.session, asked, queue.EJECT)
 
     def _switch(self, medium: MediumLike, *, enabled: bool) -> None:
         service, kind = properties.switch_object, Kind.NTMS_PHYSICAL_MEDIA

@@ -4,9 +4,8 @@ import uuid
 
 from rsm.constants import ErrorCode, NtmsEjectOperation, NtmsInjectOperation
 from rsm.errors import InvalidParameterError
-from rsm.nouns.attended import EJECT_CLEANER, INJECT_CLEANER
 from rsm.ntmsapi.calls import code_call, dword, guid, out_call
-from rsm.services import ports
+from rsm.services import ports, queue
 from rsm.session import Session
 
 __all__ = [
@@ -56,7 +55,7 @@ def InjectNtmsCleaner(
         return ErrorCode.ERROR_SUCCESS, hSession.libraries.inject_cleaner(library, uses).id
     if action != NtmsInjectOperation.NTMS_INJECT_STOP:
         raise InvalidParameterError("dwAction is NTMS_INJECT_START or STOP")
-    hSession.write(ports.end_operation, hSession.caller, operation, *INJECT_CLEANER, library_id=library)
+    hSession.write(ports.end_operation, hSession.caller, operation, queue.INJECT_CLEANER, library_id=library)
     return ErrorCode.ERROR_SUCCESS, None
 
 
@@ -72,5 +71,5 @@ def EjectNtmsCleaner(
         return ErrorCode.ERROR_SUCCESS, hSession.libraries.eject_cleaner(library).id
     if action != NtmsEjectOperation.NTMS_EJECT_STOP:
         raise InvalidParameterError("dwAction is NTMS_EJECT_START or STOP")
-    hSession.write(ports.end_operation, hSession.caller, operation, *EJECT_CLEANER, library_id=library)
+    hSession.write(ports.end_operation, hSession.caller, operation, queue.EJECT_CLEANER, library_id=library)
     return ErrorCode.ERROR_SUCCESS, None

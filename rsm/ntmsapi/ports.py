@@ -8,10 +8,9 @@ import uuid
 from typing import Any
 
 from rsm.constants import NULL_GUID, ErrorCode, NtmsEjectOperation, NtmsInjectOperation
-from rsm.constants import NtmsInventoryMethod as Method
 from rsm.errors import InvalidParameterError
 from rsm.ntmsapi.calls import code_call, dword, guid, optional_guid, out_call
-from rsm.services import ports, queue
+from rsm.services import doors, ports, queue
 from rsm.session import Session
 
 __all__ = ["AccessNtmsLibraryDoor", "EjectNtmsMedia", "InjectNtmsMedia"]
@@ -21,15 +20,6 @@ _EJECTS = (
     NtmsEjectOperation.NTMS_EJECT_STOP,
     NtmsEjectOperation.NTMS_EJECT_QUEUE,
     NtmsEjectOperation.NTMS_EJECT_FORCE,
-)
-_DOOR_METHODS = tuple(
-    int(each)
-    for each in (
-        Method.NTMS_INVENTORY_NONE,
-        Method.NTMS_INVENTORY_FAST,
-        Method.NTMS_INVENTORY_OMID,
-        Method.NTMS_INVENTORY_DEFAULT,
-    )
 )
 
 
@@ -52,7 +42,7 @@ def EjectNtmsMedia(
     operation = guid(lpEjectOperation, "lpEjectOperation")
     if action == NtmsEjectOperation.NTMS_EJECT_STOP:
         optional_guid(lpMediaId, "lpMediaId")
-        hSession.write(ports.end_operation, hSession.caller, operation, "EjectNtmsMedia", (queue.EJECT,))
+        hSession.write(ports.end_operation, hSession.caller, operation, queue.EJECT)
         return ErrorCode.ERROR_SUCCESS, None
     if lpMediaId in (None, NULL_GUID) and action == NtmsEjectOperation.NTMS_EJECT_START:
         return ErrorCode.ERROR_SUCCESS, hSession.media.eject().id
@@ -75,7 +65,7 @@ def InjectNtmsMedia(
     if action not in (NtmsInjectOperation.NTMS_INJECT_STOP, NtmsInjectOperation.NTMS_INJECT_RETRACT):
         raise InvalidParameterError("dwAction is NTMS_INJECT_START, STOP, RETRACT or STARTMANY")
     how: dict[str, Any] = {"retract": action == NtmsInjectOperation.NTMS_INJECT_RETRACT, "library_id": library}
-    hSession.write(ports.end_operation, hSession.caller, operation, "InjectNtmsMedia", (queue.INJECT,), **how)
+    hSession.write(ports.end_operation, hSession.caller, operation, queue.INJECT, **how)
     return ErrorCode.ERROR_SUCCESS, None
 
 
@@ -84,6 +74,6 @@ def AccessNtmsLibraryDoor(hSession: Session, lpLibraryId: uuid.UUID, dwAction: i
     """Have the door of a library opened, and the inventory taken that dwAction names once it is shut."""
     library = guid(lpLibraryId, "lpLibraryId")
     action = dword(dwAction, "dwAction")
-    if action not in _DOOR_METHODS:
+    if action not in doors.METHODS:
         raise InvalidParameterError("dwAction is NTMS_INVENTORY_NONE, FAST, OMID or DEFAULT")
     hSession.libraries.door(library, action)

@@ -35,6 +35,14 @@ from rsm.services.media import get_medium
 from rsm.services.objects import Reference, find
 from rsm.services.sessions import Enrolment
 
+# What a person has a part in, and the calls by which it is begun and ended.
+CALLS = {
+    queue.INJECT: "InjectNtmsMedia",
+    queue.INJECT_CLEANER: "InjectNtmsCleaner",
+    queue.EJECT: "EjectNtmsMedia",
+    queue.EJECT_CLEANER: "EjectNtmsCleaner",
+    queue.DOOR: "AccessNtmsLibraryDoor",
+}
 START, START_MANY = NtmsInjectOperation.NTMS_INJECT_START, NtmsInjectOperation.NTMS_INJECT_STARTMANY
 _ID = bindparam("id", type_=Id())
 _LIBRARY = bindparam("library", type_=Id())
@@ -303,8 +311,7 @@ def end_operation(
     transaction: Transaction,
     caller: Caller,
     request_id: uuid.UUID,
-    call: str,
-    operations: Sequence[NtmsLmOperation],
+    operation: NtmsLmOperation,
     *,
     retract: bool = False,
     library_id: uuid.UUID | None = None,
@@ -315,13 +322,14 @@ def end_operation(
     the ports ends it.
 
     Raises:
-        InvalidOperationError: there is no such operation that goes on, in this library, or it cannot be retracted.
+        InvalidOperationError: no such operation with that id goes on, in this library, or it cannot be retracted.
         AccessDeniedError: the right on its library is missing.
     """
     request = queue.read_request(transaction, request_id)
-    live = request is not None and request.completed is None and request.operation in operations
-    if not live or (library_id is not None and request.library_id != library_id):
-        raise InvalidOperationError(f"no {queue.spoken(operations[0])} with id {request_id} goes on")
+    live = request is not None and request.completed is None and queue.is_attended(request)
+    if not live or request.operation != operation or (library_id is not None and request.library_id != library_id):
+        raise InvalidOperationError(f"no {queue.spoken(operation)} with id {request_id} goes on")
+    call = CALLS[operation]
     rights = need(call, transaction.policy.access_era).library
     access.require_library(transaction, caller, rights, Kind.NTMS_LIBRARY, request.library_id)
     if retract and not request.details.get("many"):

@@ -41,8 +41,10 @@ def test_the_verbs_of_a_drive_that_a_person_feeds(
         volume = rsm_command("--json", "drive", "volumes", name).document
         assert (volume["path"], volume["barcode"]) == (f"{folder}/A00001/side-1", "A00001")
         assert volume["mounted_at"] == str(folder)
-    queued = rsm_command("--json", "drive", "eject", "Feeder", "--no-wait").document
-    assert rsm_command("--json", "drive", "eject", str(folder), "--stop").document["id"] == queued["id"]
+    for words in (("drive", "eject", str(folder), "--stop"), ("library", "done", "Feeder")):
+        queued = rsm_command("--json", "drive", "eject", "Feeder", "--no-wait").document
+        assert rsm_command("--json", *words).document["id"] == queued["id"]
+        assert rsm_command("--json", "request", "show", queued["id"]).document["state"] == "NTMS_LM_STOPPED"
 
     def take_out(waiting: Waiting) -> None:
         if (folder / "A00001").exists():
