@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from rsm import values
 from rsm.constants import NtmsObjectsTypes as Kind
@@ -109,6 +109,31 @@ class Noun:
     def pages(self, kind: Kind, container: objects.Reference | None, container_kind: Kind | None) -> list[Any]:
         """Return what may be read of all objects of a kind, page by page, each page its own snapshot."""
         return list(self.stream_pages(listing.list_values, kind, self.container_id(container, container_kind)))
+
+    @overload
+    def ask(
+        self, service: Callable[Concatenate[Transaction, P], uuid.UUID], *arguments: P.args, **keywords: P.kwargs
+    ) -> values.LibraryRequest: ...
+
+    @overload
+    def ask(
+        self, service: Callable[Concatenate[Transaction, P], uuid.UUID | None], *arguments: P.args, **keywords: P.kwargs
+    ) -> values.LibraryRequest | None: ...
+
+    def ask(
+        self, service: Callable[Concatenate[Transaction, P], uuid.UUID | None], *arguments: P.args, **keywords: P.kwargs
+    ) -> values.LibraryRequest | None:
+        """Queue a request and read it in the same transaction: a reading that fails would leave it behind."""
+
+        def asked(transaction: Transaction) -> values.LibraryRequest | None:
+            found = service(transaction, *arguments, **keywords)
+            if found is None:
+                return None
+            request: values.LibraryRequest = objects.read_value(transaction, Kind.NTMS_LIBREQUEST, found)
+            return request
+
+        asked.__name__ = service.__name__  # by it a session knows which failures the call's document has
+        return self.session.write(asked)
 
     def stream_pages(self, service: Callable[..., Any], kind: Kind, container: uuid.UUID | None) -> Iterator[Any]:
         """Read the first page of a listing service now and yield everything, a page and a snapshot at a time."""

@@ -66,12 +66,7 @@ class Libraries(StandaloneCalls):
         )
         self.session.check_may_wait()
         _check_text(address)
-        where = _checked_directory(address) if back_end in _DIRECTORIES else canonical_address(back_end, address)
-        if back_end == standalone.BACK_END:
-            where = standalone.address_of(address)
-            _check_text(where)
-            if not os.path.lexists(where):
-                raise DeviceNotAvailableError(f"{where} is not there: make the directory, or put a disk in first")
+        where = _canonical(back_end, address)
         with open_library(back_end, where) as device:
             facts, elements = device.read_identity(), list(device.read_elements())
 
@@ -147,7 +142,7 @@ class Libraries(StandaloneCalls):
         check_types({"full": full}, bool, optional=True)
         _check_present(self.session.read(inventory.read_device, self.caller, _reference(library)))
         method = None if full is None else int(queue.FULL if full else queue.FAST)
-        return self._asked(inventory.request_inventory, self.caller, _reference(library), method)
+        return self.ask(inventory.request_inventory, self.caller, _reference(library), method)
 
     def stop_inventory(self, library: LibraryLike) -> int:
         """Take a library's inventories, and what is left of their identifying, out of the queue; return how many.
@@ -169,25 +164,7 @@ class Libraries(StandaloneCalls):
         """
         check_types({"deferred": deferred}, bool)
         wanted = reference(slot, "slot", values.Slot)
-        return self._asked(inventory.request_identification, self.caller, wanted, deferred=deferred)
-
-    def _asked(
-        self,
-        service: Callable[Concatenate[Transaction, P], uuid.UUID | None],
-        *arguments: P.args,
-        **keywords: P.kwargs,
-    ) -> values.LibraryRequest | None:
-        """Queue a request and read it in the same transaction: a reading that fails would leave it behind."""
-
-        def ask(transaction: Transaction) -> values.LibraryRequest | None:
-            found = service(transaction, *arguments, **keywords)
-            if found is None:
-                return None
-            asked: values.LibraryRequest = objects.read_value(transaction, Kind.NTMS_LIBREQUEST, found)
-            return asked
-
-        ask.__name__ = service.__name__  # by it a session knows which failures the call's document has
-        return self.session.write(ask)
+        return self.ask(inventory.request_identification, self.caller, wanted, deferred=deferred)
 
     # A person at the library
 
@@ -257,7 +234,7 @@ class Libraries(StandaloneCalls):
             ResourceNotPresentError: the drive is not there.
         """
         wanted = reference(drive, "drive", values.Drive)
-        return self._asked(cleaning.request_cleaning, self.caller, wanted)
+        return self.ask(cleaning.request_cleaning, self.caller, wanted)
 
     def reserve_cleaner_slot(self, library: LibraryLike, slot: SlotLike) -> None:
         """Set an empty slot of a library aside for its cleaner (ReserveNtmsCleanerSlot).
@@ -338,8 +315,7 @@ class Libraries(StandaloneCalls):
     def _attended(
         self, service: Callable[Concatenate[Transaction, P], uuid.UUID], *arguments: P.args, **keywords: P.kwargs
     ) -> Attended:
-        asked = self._asked(service, *arguments, **keywords)
-        assert asked is not None, "it was queued"
+        asked = self.ask(service, *arguments, **keywords)
         return Attended(self.session, asked.id, asked.operation)
 
     # Devices
@@ -395,6 +371,22 @@ def _check_present(device: Any) -> None:
 def _check_text(address: str) -> None:
     if not address or not is_clean(address):
         raise InvalidParameterError(f"{address!a} is no address of a library: it is printable text")
+
+
+def _canonical(back_end: str, address: str) -> str:
+    """Return the one way to write where a device is (NotSupportedError, InvalidLibraryError, DeviceNotAvailableError).
+
+    What is no device yet is told later, by opening it; a stand-alone drive opens empty.
+    """
+    if back_end in _DIRECTORIES:
+        return _checked_directory(address)
+    if back_end != standalone.BACK_END:
+        return canonical_address(back_end, address)
+    where = standalone.address_of(address)
+    _check_text(where)
+    if not os.path.lexists(where):
+        raise DeviceNotAvailableError(f"{where} is not there: make the directory, or put a disk in first")
+    return where
 
 
 def _checked_directory(address: str) -> str:

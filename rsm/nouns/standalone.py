@@ -9,7 +9,6 @@ from types import TracebackType
 
 from rsm import identity, labels, values
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.db import Transaction
 from rsm.errors import (
     InvalidDriveError,
     InvalidHandleError,
@@ -109,15 +108,9 @@ class StandaloneCalls(Noun):
             BusyError: with `error_if_busy`, a session uses it.
         """
         check_types({"force": force, "error_if_busy": error_if_busy}, bool)
-        wanted, host, enrolment = _named(drive), identity.host(), self.session.enrolment()
-
-        def eject(transaction: Transaction) -> values.LibraryRequest:
-            request = standalone.request_eject(
-                transaction, self.caller, enrolment, wanted, host, force=force, fail_if_busy=error_if_busy
-            )
-            return _read(transaction, request)
-
-        return self.session.write(eject)
+        who = self.caller, self.session.enrolment()
+        named = _named(drive), identity.host()
+        return self.ask(standalone.request_eject, *who, *named, force=force, fail_if_busy=error_if_busy)
 
     def stop_eject(self, drive: DriveLike) -> values.LibraryRequest:
         """End an ejecting that waits for a session or a person, and return its request; what is in stays in.
@@ -126,12 +119,7 @@ class StandaloneCalls(Noun):
             LibraryOfflineError, InvalidDriveError, AccessDeniedError: as `eject`.
             InvalidOperationError: none waits.
         """
-        wanted, host = _named(drive), identity.host()
-
-        def stop(transaction: Transaction) -> values.LibraryRequest:
-            return _read(transaction, standalone.stop_eject(transaction, self.caller, wanted, host))
-
-        return self.session.write(stop)
+        return self.ask(standalone.stop_eject, self.caller, _named(drive), identity.host())
 
     def volume(self, drive: DriveLike) -> values.Volume:
         """Return the volume in a stand-alone drive of this host, looked at now (GetVolumesFromDrive).
@@ -148,11 +136,6 @@ class StandaloneCalls(Noun):
         if not found.path:
             raise InvalidDriveError(f"this host has no path to drive {found.name}: ask where it is attached")
         return _read_volume(row.address)
-
-
-def _read(transaction: Transaction, request_id: uuid.UUID) -> values.LibraryRequest:
-    request: values.LibraryRequest = objects.read_value(transaction, Kind.NTMS_LIBREQUEST, request_id)
-    return request
 
 
 def _named(drive: DriveLike) -> objects.Reference:
