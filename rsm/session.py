@@ -44,7 +44,7 @@ from rsm.nouns.standalone import Detection, Detections
 from rsm.nouns.ui import UIOptions
 from rsm.nouns.waiting import Waiting, WaitReason
 from rsm.security import Caller, check_caller, is_administrator, need
-from rsm.services import access, agenda, dismounts
+from rsm.services import access, dismounts, reach
 from rsm.services.names import check_application, check_description
 from rsm.services.sessions import FIRST_LIBRARY_CLAIM, Enrolment, claim_of_library
 from rsm.waking import Watcher
@@ -328,7 +328,7 @@ class Session:
 
     def is_worked(self, library_id: uuid.UUID) -> bool:
         """Tell whether this process can work a library, or another one holds it just now."""
-        if work.is_attached(self._database) and self.read(agenda.is_reached, library_id, identity.host()):
+        if work.is_attached(self._database) and self.read(reach.is_reached, library_id, identity.host()):
             return True
         return self._database.claims.is_held(claim_of_library(library_id))
 

@@ -7,14 +7,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, case, exists, func, or_, select
+from sqlalchemy import bindparam, case, exists, func, select
 
 from rsm.db import Transaction
 from rsm.model import (
     Catalogue,
-    Changer,
-    DevicePath,
-    Drive,
     Event,
     Id,
     Instant,
@@ -27,6 +24,7 @@ from rsm.model import (
 )
 from rsm.services import detection, notifications, operators, queue
 from rsm.services.dismounts import forget_sessions
+from rsm.services.reach import OWN_PATH
 from rsm.services.sessions import OpenSession, list_open
 
 _NOW = bindparam("now", type_=Instant())
@@ -58,10 +56,6 @@ class Agenda:
 
 
 _COMES_LATER = LibraryRequest.due > _NOW
-REACHED = or_(
-    exists().where(DevicePath.device_id == Changer.id, Changer.library_id == Library.id, DevicePath.host == _HOST),
-    exists().where(DevicePath.device_id == Drive.id, Drive.library_id == Library.id, DevicePath.host == _HOST),
-)
 _WORK = (
     select(
         Library.id,
@@ -72,7 +66,7 @@ _WORK = (
         func.min(case((LibraryRequest.expires > _NOW, LibraryRequest.expires)), type_=Instant()).label("expires"),
     )
     .join(LibraryRequest, LibraryRequest.library_id == Library.id)
-    .where(queue.IS_LIVE, Library.online == 1, REACHED)
+    .where(queue.IS_LIVE, Library.online == 1, OWN_PATH)
     .group_by(Library.id, Library.back_end, Library.address)
 )
 
@@ -88,24 +82,13 @@ def read_agenda(transaction: Transaction, host: str) -> Agenda:
 
 
 _WATCHED = select(Library.id, Library.back_end, Library.address).where(
-    Library.id == bindparam("library", type_=Id()), REACHED
+    Library.id == bindparam("library", type_=Id()), OWN_PATH
 )
 
 
 def _read_watched(transaction: Transaction, host: str) -> tuple[Work, ...]:
     rows = [transaction.row(_WATCHED, library=each, host=host) for each in detection.list_watched(transaction)]
     return tuple(Work(row.id, row.back_end, row.address, 0, None) for row in rows if row is not None)
-
-
-_IS_REACHED = (
-    select(REACHED.label("reached")).select_from(Library).where(Library.id == bindparam("library", type_=Id()))
-)
-
-
-def is_reached(transaction: Transaction, library_id: uuid.UUID, host: str) -> bool:
-    """Tell whether a host has a path to a library's changer or to one of its drives."""
-    row = transaction.row(_IS_REACHED, library=library_id, host=host)
-    return row is not None and bool(row.reached)
 
 
 # Purging

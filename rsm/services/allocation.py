@@ -44,7 +44,6 @@ from rsm.services.choice import (
     find_free_pool,
     get_destination,
     in_use,
-    is_elsewhere,
     pick_side,
     rights_on_source,
     would_allocate,
@@ -54,6 +53,7 @@ from rsm.services.names import check_label_info, check_label_type
 from rsm.services.objects import Reference, find
 from rsm.services.pools import Pool, get_pool, look_up
 from rsm.services.properties import delete_object, insert_object, write_fields
+from rsm.services.reach import is_elsewhere
 from rsm.statements import insert_row
 
 State = NtmsPartitionState

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, exists, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, Select, bindparam, exists, literal_column, or_, select, text
 from sqlalchemy.orm import aliased
 
 from rsm import identity, values
@@ -23,9 +23,6 @@ from rsm.db import Transaction
 from rsm.errors import InvalidMediaPoolError
 from rsm.model import (
     AVAILABLE,
-    Changer,
-    DevicePath,
-    Drive,
     Id,
     Int,
     Library,
@@ -33,12 +30,12 @@ from rsm.model import (
     Mount,
     PhysicalMedium,
     Side,
-    Text,
 )
 from rsm.security import AccessEra, AccessRights, Caller, allows, need
 from rsm.services import access
 from rsm.services.objects import Reference
 from rsm.services.pools import APPLICATION, Pool, get_pool
+from rsm.services.reach import OWN_PATH, REACHED
 
 State = NtmsPartitionState
 _POOL = bindparam("pool", type_=Id())
@@ -114,29 +111,7 @@ def rights_on_source(transaction: Transaction, call: str, pool: Pool) -> AccessR
 
 # Picking
 
-
-def _paths(*conditions: ColumnElement[bool]) -> list[ColumnElement[bool]]:
-    return [
-        exists().where(device.library_id == Library.id, DevicePath.device_id == device.id, *conditions)
-        for device in (Changer, Drive)
-    ]
-
-
-_OWN_PATHS = _paths(DevicePath.host == bindparam("host", type_=Text()))
-_HAS_PATH = or_(*_OWN_PATHS)
-_ELSEWHERE = (
-    select(Library.id)
-    .join(PhysicalMedium, PhysicalMedium.library_id == Library.id)
-    .where(PhysicalMedium.id == bindparam("medium", type_=Id()), or_(*_paths()), ~_HAS_PATH)
-)
-# A case: of an "or" whose value is wanted SQLite works out both sides, hundreds of drives beside a changer it reaches.
-_REACHED = case(*((path, 1) for path in _OWN_PATHS), else_=0)
-_PLACES = select(Library.id, Library.enabled, _REACHED.label("reachable")).where(Library.online == 1)
-
-
-def is_elsewhere(transaction: Transaction, medium_id: uuid.UUID) -> bool:
-    """Tell whether a cartridge is in a library that other hosts have a path to, and this one has not."""
-    return transaction.row(_ELSEWHERE, medium=medium_id, host=identity.host()) is not None
+_PLACES = select(Library.id, Library.enabled, REACHED.label("reachable")).where(Library.online == 1)
 
 
 def in_use(side_id: Any) -> ColumnElement[bool]:
@@ -164,7 +139,7 @@ def _fitting_place(by_path: bool) -> ColumnElement[Any]:
         .join(Library, Library.id == PhysicalMedium.library_id)
         .where(PhysicalMedium.id == Side.medium_id, PhysicalMedium.enabled == 1, Library.enabled == 1)
     )
-    return _found((place.where(_HAS_PATH) if by_path else place).correlate(Side))
+    return _found((place.where(OWN_PATH) if by_path else place).correlate(Side))
 
 
 @cache

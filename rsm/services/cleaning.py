@@ -6,7 +6,7 @@ It checks and queues; the worker carries the cleaner. Which cartridges are clean
 import uuid
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 
 from rsm import identity
 from rsm.constants import (
@@ -35,8 +35,6 @@ from rsm.errors import (
 )
 from rsm.model import (
     OFFLINE,
-    Changer,
-    DevicePath,
     Drive,
     Id,
     Int,
@@ -46,7 +44,6 @@ from rsm.model import (
     PhysicalMedium,
     RequestStep,
     Slot,
-    Text,
 )
 from rsm.security import Caller, need
 from rsm.services import access, doors, operators, ports, queue
@@ -56,6 +53,7 @@ from rsm.services.epochs import check_epoch
 from rsm.services.objects import Reference, find
 from rsm.services.places import offline_library
 from rsm.services.properties import number, write_fields
+from rsm.services.reach import REACHED
 
 _NOT_PRESENT = int(NtmsOperationalState.NTMS_NOT_PRESENT)
 _ID = bindparam("id", type_=Id())
@@ -72,13 +70,7 @@ _LIBRARY_ROW = select(
     Library.cleaner_uses_remaining,
     Library.back_end,
     Library.address,
-    exists()
-    .where(
-        DevicePath.device_id == Changer.id,
-        Changer.library_id == Library.id,
-        DevicePath.host == bindparam("host", type_=Text()),
-    )
-    .label("reached"),
+    REACHED.label("reached"),
 ).where(Library.id == _LIBRARY)
 _SLOT_COLUMNS = (Slot.id, Slot.name, Slot.library_id, Slot.element, Slot.state, Slot.operational_state)
 _SLOT = select(*_SLOT_COLUMNS).where(Slot.id == _ID)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy import bindparam, func, select
 
 from rsm import identity
 from rsm.constants import (
@@ -26,8 +26,6 @@ from rsm.db import Transaction
 from rsm.errors import InvalidLibraryError, InvalidParameterError, LibraryOfflineError, RsmError
 from rsm.model import (
     OFFLINE,
-    Changer,
-    DevicePath,
     Drive,
     Id,
     Library,
@@ -49,6 +47,7 @@ from rsm.services.objects import Reference, find
 from rsm.services.places import go_offline, learn_barcode, rest_in_drive, set_occupied, set_place, set_slot
 from rsm.services.pools import create_system_pools, find_system_pool
 from rsm.services.queue import FAST, FULL
+from rsm.services.reach import REACHED
 
 State = NtmsPartitionState
 _MOST_NAMES = 20
@@ -127,16 +126,7 @@ _DEVICE = select(
     Library.back_end,
     Library.address,
     Library.operational_state,
-    or_(
-        *(
-            exists().where(
-                DevicePath.device_id == device.id,
-                device.library_id == Library.id,
-                DevicePath.host == bindparam("host", type_=Text()),
-            )
-            for device in (Changer, Drive)
-        )
-    ).label("reached"),
+    REACHED.label("reached"),
 ).where(Library.id == _LIBRARY)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 
 from rsm import identity
 from rsm.constants import (
@@ -39,7 +39,6 @@ from rsm.errors import (
     error_for,
 )
 from rsm.model import (
-    Changer,
     DevicePath,
     Drive,
     DriveTypeMediaType,
@@ -60,6 +59,7 @@ from rsm.services.attended_planning import explain_wait
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
 from rsm.services.planning import Hindrance, can_use
+from rsm.services.reach import REACHED
 from rsm.services.sessions import Enrolment
 
 HIGHEST_PRIORITY = 15
@@ -144,23 +144,13 @@ _DRIVES_FOR = (
     .where(Drive.library_id == _LIBRARY, DriveTypeMediaType.media_type_id == bindparam("media_type", type_=Id()))
     .order_by(Drive.number)
 )
-_REACHABLE = or_(
-    *(
-        exists().where(
-            DevicePath.device_id == device.id,
-            DevicePath.host == bindparam("host", type_=Text()),
-            device.library_id == Library.id,
-        )
-        for device in (Changer, Drive)
-    )
-)
 _LIBRARY_FOR = (
     select(Library.id)
     .join(LibraryMediaType, LibraryMediaType.library_id == Library.id)
     .where(
         Library.online == 1, Library.enabled == 1, LibraryMediaType.media_type_id == bindparam("media_type", type_=Id())
     )
-    .order_by(_REACHABLE.desc(), Library.id)
+    .order_by(REACHED.desc(), Library.id)
     .limit(1)
 )
 

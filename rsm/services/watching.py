@@ -19,11 +19,12 @@ from rsm.errors import ObjectNotFoundError
 from rsm.model import Event, Id, Instant, Library, LibraryRequest, RequestStep
 from rsm.security import Caller
 from rsm.services import access, queue
-from rsm.services.agenda import REACHED, read_agenda
+from rsm.services.agenda import read_agenda
 from rsm.services.attended import tell_progress
 from rsm.services.devices import Place, read_elements_of
 from rsm.services.planning import Planner, Running
 from rsm.services.progress import look
+from rsm.services.reach import REACHED
 from rsm.services.standalone import plan_library
 
 _SOON = timedelta(seconds=1)  # what was put back to be tried again is due within it
