@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from rsm import model
 from rsm.constants import NtmsDriveState as Drive
-from rsm.constants import NtmsLibraryType, NtmsNotificationOperations, NtmsPoolType
 from rsm.constants import NtmsLmOperation as Work
 from rsm.constants import NtmsLmState as Queue
+from rsm.constants import NtmsNotificationOperations, NtmsPoolType
 from rsm.constants import NtmsOpreqState as Asked
 from rsm.constants import NtmsPartitionState as Side
 from rsm.constants import NtmsPortContent as Port
@@ -117,7 +117,7 @@ _PLACES = (
     ),
     (
         "a stand-alone library has slots or a changer, or more than one drive",
-        f"SELECT l.id FROM library l WHERE l.library_type = {int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE)} AND "
+        f"SELECT l.id FROM library l WHERE l.library_type = {model.STANDALONE} AND "
         "((SELECT count(*) FROM drive d WHERE d.library_id = l.id) > 1 OR EXISTS (SELECT 1 FROM slot s WHERE "
         "s.library_id = l.id) OR EXISTS (SELECT 1 FROM changer c WHERE c.library_id = l.id))",
     ),

@@ -77,6 +77,7 @@ def _plain(value: Any) -> Any:
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
 
 OFFLINE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE)
+STANDALONE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE)
 AVAILABLE = int(NtmsPartitionState.NTMS_PARTSTATE_AVAILABLE)
 
 

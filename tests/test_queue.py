@@ -17,8 +17,9 @@ from rsm import model
 from rsm.constants import NtmsLibRequestFlags, NtmsLmState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
-from rsm.services import attended_planning, queue
-from rsm.services.planning import Hindrance
+from rsm.services import queue
+from rsm.services.planning import Hindrance, Running
+from rsm.services.standalone_planning import plan_library
 
 LAST = queue.LAST_ORDER
 ALLOCATED = State.NTMS_PARTSTATE_ALLOCATED
@@ -271,7 +272,8 @@ def explain(robot: Queue, medium: rsm.PhysicalMedium, **fields: Any) -> tuple[Hi
     """Return why a mount of a cartridge does not begin."""
     details = {"side": 0, "for_writing": False}
     request = robot.add(medium_id=medium.id, side_id=robot.session.media.sides(medium)[0].id, details=details, **fields)
-    told = robot.session.read(attended_planning.explain_wait, robot.row(request))
+    row = robot.row(request)
+    told = robot.session.read(lambda transaction: plan_library(transaction, row.library_id, Running()).explain(row))
     robot.end(request)
     return told
 

@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar, overload
 
 from rsm import values
-from rsm.constants import NtmsLibraryType, NtmsLmState
+from rsm.constants import NtmsLmState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.errors import BusyError, InvalidStateError, RsmError, TimeoutError
 from rsm.libraries import open_library
 from rsm.libraries.base import LibraryBackend, SideMode, SideStatus
+from rsm.model import STANDALONE
 from rsm.nouns.base import Noun, Runner, check_types, reference
 from rsm.nouns.waiting import Done, OnWait, Waiter, Waiting, WaitReason
 from rsm.services import mounts, objects, queue
@@ -61,7 +62,7 @@ class Mount:
 
     def _find_path(self) -> str | None:
         row = self._row
-        if row.library_type == NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE and row.path:
+        if row.library_type == STANDALONE and row.path:
             with contextlib.suppress(RsmError), open_library(row.back_end, row.address) as device:
                 return device.side_path(row.element, row.side_number + 1) or str(row.path)
         return row.path or None
@@ -211,15 +212,14 @@ class Request:
     @property
     def state(self) -> NtmsLmState:
         """The state of the first of them that has not passed, or PASSED."""
-        found = self.session.read(mounts.read_progress, self.ids)
-        states = [NtmsLmState(request.state) for request in found.requests]
+        states = [NtmsLmState(request.state) for request in self.session.read(mounts.read_requests, self.ids)]
         return next((state for state in states if state is not queue.PASSED), queue.PASSED)
 
     @property
     def position(self) -> int:
         """The place of the first of them in the queue, 1 is next; 0 once it is not in the queue any more."""
-        found = self.session.read(mounts.read_progress, self.ids)
-        return min((request.order_number for request in found.requests if request.order_number), default=0)
+        found = self.session.read(mounts.read_requests, self.ids)
+        return min((request.order_number for request in found if request.order_number), default=0)
 
     def cancel(self) -> None:
         """Cancel them; what is mounted, or arrives yet, is put away again. Nothing if they have ended otherwise."""

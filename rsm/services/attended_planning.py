@@ -242,8 +242,3 @@ class AttendedPlanner(CleaningPlanner):
 
 def _steps(action: Action, ports: Iterable[Any]) -> tuple[Step, ...]:
     return tuple(Step(action, destination=port.element) for port in ports)
-
-
-def explain_wait(transaction: Transaction, request: Any) -> tuple[Hindrance, str]:
-    """Return why a mount has not begun yet, for whoever waits for it."""
-    return AttendedPlanner(transaction, request.library_id, Running()).explain(request)

@@ -11,7 +11,6 @@ from sqlalchemy import and_, bindparam, or_, select
 from rsm import identity
 from rsm.constants import (
     NtmsInventoryMethod,
-    NtmsLibraryType,
     NtmsOperationalState,
     NtmsOpreqCommand,
     NtmsOpreqState,
@@ -35,6 +34,7 @@ from rsm.errors import (
 )
 from rsm.model import (
     OFFLINE,
+    STANDALONE,
     Drive,
     Id,
     Int,
@@ -364,7 +364,7 @@ def request_cleaning(transaction: Transaction, caller: Caller, drive: Reference)
         raise ResourceDisabledError(f"library {row.library_name} is disabled: rsm library enable {row.library_name}")
     if row.operational_state == _NOT_PRESENT:
         raise ResourceNotPresentError(f"drive {row.name} is not there just now")
-    if row.library_type == NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE:
+    if row.library_type == STANDALONE:
         _stamp(transaction, row, call)
         return None
     waiting = transaction.row(_QUEUED, library=row.library_id, id=row.id)

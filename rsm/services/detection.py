@@ -11,11 +11,22 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
 
-from rsm.constants import NtmsDriveState, NtmsLibraryType, NtmsOperationalState
+from rsm.constants import NtmsDriveState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id
 from rsm.errors import InvalidHandleError, InvalidLibraryError, InvalidMediaError, InvalidParameterError
-from rsm.model import Catalogue, Drive, Id, Json, Library, LibraryMediaType, LibraryRequest, Mount, PhysicalMedium
+from rsm.model import (
+    STANDALONE,
+    Catalogue,
+    Drive,
+    Id,
+    Json,
+    Library,
+    LibraryMediaType,
+    LibraryRequest,
+    Mount,
+    PhysicalMedium,
+)
 from rsm.services import queue, sessions
 from rsm.services.devices import Place
 from rsm.services.identification import LabelSeen, is_label_right
@@ -24,7 +35,6 @@ from rsm.services.objects import Reference, find
 from rsm.services.places import side_at
 from rsm.services.sessions import Enrolment
 
-STANDALONE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE)
 KINDS = (Kind.NTMS_LIBRARY, Kind.NTMS_MEDIA_TYPE, Kind.NTMS_PHYSICAL_MEDIA)
 _KEY = "detections"
 _ID = bindparam("id", type_=Id())

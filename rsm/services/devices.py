@@ -33,6 +33,7 @@ from rsm.errors import (
 )
 from rsm.model import (
     OFFLINE,
+    STANDALONE,
     TABLE_OF_KIND,
     Changer,
     ChangerType,
@@ -73,8 +74,6 @@ from rsm.statements import insert_row
 
 _LIBRARY, _DEVICE = bindparam("library", type_=Id()), bindparam("device", type_=Id())
 _log = logging.getLogger("rsm.services.devices")
-
-_STANDALONE = NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE
 
 # Adding
 
@@ -130,7 +129,7 @@ def add_library(
         "name": called,
         "description": "",
         "owner": caller.user,
-        "library_type": int(_STANDALONE if identity.is_standalone else NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
+        "library_type": STANDALONE if identity.is_standalone else int(NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
         "online": True,
         "supports_cleaning": bool(identity.transports),
         "barcode_reader": identity.has_barcode_reader,
@@ -280,7 +279,7 @@ def set_state(
 _STANDALONE_DRIVES = (
     select(Drive.id)
     .join(Library, Library.id == Drive.library_id)
-    .where(Library.id == _LIBRARY, Library.library_type == int(_STANDALONE))
+    .where(Library.id == _LIBRARY, Library.library_type == STANDALONE)
 )
 
 
@@ -531,7 +530,7 @@ def delete_drive(transaction: Transaction, caller: Caller, drive: Reference) -> 
     _require(transaction, caller, call, Kind.NTMS_DRIVE, drive_id)
     if row.operational_state != NOT_PRESENT:
         raise InvalidStateError(f"drive {row.name} is still there: only a drive that is not present can be deleted")
-    if row.library_type == _STANDALONE:
+    if row.library_type == STANDALONE:
         _delete_library(transaction, call, row.library_id)
         return
     _send_offline(transaction, call, Kind.NTMS_DRIVE, drive_id)

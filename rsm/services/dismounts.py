@@ -9,11 +9,23 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, delete, exists, select, update
 
-from rsm.constants import NtmsDriveState, NtmsLibraryType
+from rsm.constants import NtmsDriveState
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
-from rsm.model import Drive, Id, Instant, Int, Library, LibraryRequest, Mount, OperatorRequest, Session, Side
+from rsm.model import (
+    STANDALONE,
+    Drive,
+    Id,
+    Instant,
+    Int,
+    Library,
+    LibraryRequest,
+    Mount,
+    OperatorRequest,
+    Session,
+    Side,
+)
 from rsm.services import events, notifications, operators, queue, sessions, ui
 
 _ID = bindparam("id", type_=Id())
@@ -70,7 +82,7 @@ def make_dismountable(transaction: Transaction, drive_id: uuid.UUID, call: str, 
         state = int(NtmsDriveState.NTMS_DRIVESTATE_DISMOUNTABLE)
         transaction.change(_SET_DRIVE_STATE, drive=drive_id, new_state=state, now=transaction.now)
         events.record(transaction, call, Operation.NTMS_OBJ_UPDATE, Kind.NTMS_DRIVE, drive_id, after={"state": state})
-    stays = deferred and mount.library_type != NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE
+    stays = deferred and mount.library_type != STANDALONE
     delay = timedelta(seconds=mount.defer_dismount_seconds) if stays else timedelta()
     queue_dismount(transaction, mount.library_id, drive_id, mount.medium_id, transaction.now + delay, mount.side_id)
 

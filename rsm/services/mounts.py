@@ -55,12 +55,12 @@ from rsm.model import (
 )
 from rsm.security import Caller, need
 from rsm.services import access, events, queue, sessions
-from rsm.services.attended_planning import explain_wait
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
-from rsm.services.planning import Hindrance, can_use
+from rsm.services.planning import Hindrance, Running, can_use
 from rsm.services.reach import REACHED
 from rsm.services.sessions import Enrolment
+from rsm.services.standalone_planning import plan_library
 
 HIGHEST_PRIORITY = 15
 _ID = bindparam("id", type_=Id())
@@ -377,10 +377,16 @@ class Progress:
         return any(request.state == queue.INPROCESS for request in self.requests)
 
 
+def read_requests(transaction: Transaction, request_ids: Sequence[uuid.UUID]) -> tuple[Any, ...]:
+    """Return the rows of mounts that were asked for together, none at all if one was taken off record."""
+    requests = tuple(queue.read_request(transaction, request_id) for request_id in request_ids)
+    return () if None in requests else requests
+
+
 def read_progress(transaction: Transaction, request_ids: Sequence[uuid.UUID]) -> Progress:
     """Return how far mounts have come, and why they have not come further."""
-    requests = tuple(queue.read_request(transaction, request_id) for request_id in request_ids)
-    if any(request is None for request in requests):
+    requests = read_requests(transaction, request_ids)
+    if len(requests) < len(request_ids):
         return Progress((), None, CancelledError("the mount was taken off record"), Hindrance.NONE, "")
     failed = next((each for each in requests if each.completed is not None and each.state != queue.PASSED), None)
     if failed is not None:
@@ -395,7 +401,9 @@ def read_progress(transaction: Transaction, request_ids: Sequence[uuid.UUID]) ->
     waiting = [each for each in live if each.state != queue.INPROCESS]
     if not waiting:
         return Progress(requests, None, None, Hindrance.NONE, "the robot is at work")
-    reasons = [explain_wait(transaction, each) for each in waiting]
+    libraries = {each.library_id for each in waiting}
+    planners = {library_id: plan_library(transaction, library_id, Running()) for library_id in libraries}
+    reasons = [planners[each.library_id].explain(each) for each in waiting]
     hindrance, text = next((each for each in reasons if each[0] is not Hindrance.NONE), reasons[0])
     return Progress(requests, None, None, hindrance, text)
 

@@ -12,7 +12,6 @@ from sqlalchemy import bindparam, delete, exists, select, update
 
 from rsm.constants import (
     NtmsDriveState,
-    NtmsLibraryType,
     NtmsMediaState,
     NtmsOpreqCommand,
     NtmsOpreqState,
@@ -24,6 +23,7 @@ from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.model import (
+    STANDALONE,
     Bytes,
     Drive,
     Flag,
@@ -308,7 +308,7 @@ _RESTING = (
     .join(PhysicalMedium, PhysicalMedium.drive_id == Drive.id)
     .where(
         Library.id == _LIBRARY,
-        Library.library_type == int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE),
+        Library.library_type == STANDALONE,
         PhysicalMedium.media_state == int(NtmsMediaState.NTMS_MEDIASTATE_MOUNTED),
         ~exists().where(Mount.drive_id == Drive.id),
     )

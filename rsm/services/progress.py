@@ -45,15 +45,8 @@ from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_di
 from rsm.services.epochs import check_epoch
 from rsm.services.places import MOUNT_IN_DRIVE, WHERE, end_mount, set_media_state, set_place
 from rsm.services.planning import Action, Running, Start
-from rsm.services.standalone import (
-    EJECT,
-    Ejecting,
-    StandalonePlanner,
-    end_eject,
-    finish_eject,
-    judge_eject,
-    plan_library,
-)
+from rsm.services.standalone import Ejecting, end_eject, finish_eject, judge_eject
+from rsm.services.standalone_planning import StandalonePlanner, plan_library
 from rsm.statements import insert_row
 
 MOST_ATTEMPTS = 4
@@ -147,7 +140,7 @@ def look(transaction: Transaction, library_id: uuid.UUID, running: Running) -> O
             outlook.endings.append((request, queue.CANCELLED, TimeoutError.code, "its time is over"))
         elif request.details.get("drive_asked") and not planner.has_drive(request.drive_id):
             outlook.endings.append((request, queue.FAILED, ErrorCode.ERROR_INVALID_DRIVE, "its drive is gone"))
-        elif request.operation == EJECT and isinstance(planner, StandalonePlanner):
+        elif request.operation == queue.EJECT and isinstance(planner, StandalonePlanner):
             _look_at_eject(transaction, outlook, request)
         elif request.medium_id is not None and medium is None:
             outlook.endings.append((request, queue.INVALID, ErrorCode.ERROR_INVALID_MEDIA, "its cartridge is gone"))

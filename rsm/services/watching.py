@@ -25,7 +25,7 @@ from rsm.services.devices import Place, read_elements_of
 from rsm.services.planning import Planner, Running
 from rsm.services.progress import look
 from rsm.services.reach import REACHED
-from rsm.services.standalone import plan_library
+from rsm.services.standalone_planning import plan_library
 
 _SOON = timedelta(seconds=1)  # what was put back to be tried again is due within it
 _ID = bindparam("id", type_=Id())
