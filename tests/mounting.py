@@ -182,3 +182,16 @@ class Heard:
     def reasons(self) -> set[WaitReason]:
         """The reasons heard."""
         return {waiting.reason for waiting in self.told}
+
+
+class Person:
+    """Somebody who does one thing, once a call says that it waits for a person."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self.done = False
+        self._do = do
+
+    def __call__(self, waiting: Waiting) -> None:
+        if waiting.reason is WaitReason.PERSON and not self.done:
+            self.done = True
+            self._do()

@@ -8,17 +8,16 @@ import contextlib
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
-from robot_users import ADMINISTRATOR, DIED, LONG_MS, die_at, say
+from robot_users import ADMINISTRATOR, DIED, LONG_MS, die_at, let_die
 
 import rsm
 from rsm.constants import NtmsLmOperation
 from rsm.nouns.attended import is_attended
 from rsm.nouns.waiting import Waiting, WaitReason
 
-__all__ = ["DIED"]
+__all__ = ["DIED", "is_attended"]
 SHELF = "shelf"
 
 
@@ -82,19 +81,5 @@ def die(url: str, folder: Path, point: int) -> None:
     (folder / "moments").write_text(json.dumps(passed))
 
 
-def main() -> None:
-    """Let a child die for each number that is read, and say how it ended."""
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                die(sys.argv[1], Path(sys.argv[2]), int(line))
-                os._exit(0)
-            finally:
-                traceback.print_exc()
-                os._exit(70)
-        say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
-
-
 if __name__ == "__main__":
-    main()
+    let_die(lambda point: die(sys.argv[1], Path(sys.argv[2]), point))

@@ -7,7 +7,9 @@ import select
 import subprocess
 import sys
 import termios
+from collections.abc import Iterable, Sequence
 from types import TracebackType
+from typing import Any
 
 COMMAND = (sys.executable, "-c", "import sys; from rsm.cli import main; sys.exit(main())")
 
@@ -113,3 +115,22 @@ class OnTerminal:
             return False
         self.seen += data.decode(errors="replace")
         return bool(data)
+
+
+def run_together(commands: Iterable[Sequence[str]], timeout_seconds: float) -> list[tuple[int, str]]:
+    """Let programs that say `ready` first begin at one moment, and return how each ended and what it said since."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    children = [subprocess.Popen(command, **pipes) for command in commands]
+    try:
+        assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * len(children)
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        outputs = [child.communicate(timeout=timeout_seconds)[0] for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    return [(child.returncode, output) for child, output in zip(children, outputs, strict=True)]

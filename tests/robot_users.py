@@ -312,6 +312,20 @@ def die(url: str, folder: Path, point: int) -> None:
     (folder / "moments").write_text(json.dumps(passed))
 
 
+def let_die(do: Callable[[int], None]) -> None:
+    """Let a child work for each number that is read, and say how it ended."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                do(int(line))
+                os._exit(0)
+            finally:
+                traceback.print_exc()
+                os._exit(70)
+        say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+
+
 def main() -> None:
     """Be a user; or let a child die for each number that is read, and say how it ended.
 
@@ -320,16 +334,7 @@ def main() -> None:
     if sys.argv[1] == "use":
         use(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), Path(sys.argv[6]))
         return
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                die(sys.argv[2], Path(sys.argv[3]), int(line))
-                os._exit(0)
-            finally:
-                traceback.print_exc()
-                os._exit(70)
-        say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    let_die(lambda point: die(sys.argv[2], Path(sys.argv[3]), point))
 
 
 if __name__ == "__main__":

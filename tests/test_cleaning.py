@@ -73,6 +73,19 @@ def clean(robot: Robot, number: int = 0, **options: Any) -> rsm.LibraryRequest:
     return robot.session.requests.wait(request, timeout_ms=LONG_MS, **options)
 
 
+def clean_slowly(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let no drive become clean until the event that is returned is set."""
+    gate, real = threading.Event(), virtual.VirtualLibrary.clean_drive
+
+    def slowly(self: virtual.VirtualLibrary, drive: int, epoch: int) -> None:
+        if not gate.is_set():
+            raise NotReadyError("it is being cleaned")
+        real(self, drive, epoch)
+
+    monkeypatch.setattr(virtual.VirtualLibrary, "clean_drive", slowly)
+    return gate
+
+
 def asked_of_operators(robot: Robot) -> list[rsm.OperatorRequest]:
     """Return what operators are asked for and have not answered."""
     listed = robot.session.operators.list()
@@ -318,14 +331,7 @@ def test_what_is_in_the_drive_is_put_away_first_and_what_is_in_use_waited_for(
     robot.prepare("A00001")
     tape = robot.allocate("A00001")
     session = robot.session
-    gate, real = threading.Event(), virtual.VirtualLibrary.clean_drive
-
-    def slowly(self: virtual.VirtualLibrary, drive: int, epoch: int) -> None:
-        if not gate.is_set():
-            raise NotReadyError("it is being cleaned")
-        real(self, drive, epoch)
-
-    monkeypatch.setattr(virtual.VirtualLibrary, "clean_drive", slowly)
+    gate = clean_slowly(monkeypatch)
     with session.mounts.mount(tape, timeout_ms=LONG_MS) as mount:
         request = session.libraries.clean(robot.drive())
         assert request is not None
@@ -610,14 +616,7 @@ def test_a_cleaner_that_is_at_work_is_taken_out_when_it_is_back(
     robot = with_slot(session, tmp_path / "robot", "port")
     robot.add("CLN001", "slot-4")
     robot.inventory()
-    gate, real = threading.Event(), virtual.VirtualLibrary.clean_drive
-
-    def slowly(self: virtual.VirtualLibrary, drive: int, epoch: int) -> None:
-        if not gate.is_set():
-            raise NotReadyError("it is being cleaned")
-        real(self, drive, epoch)
-
-    monkeypatch.setattr(virtual.VirtualLibrary, "clean_drive", slowly)
+    gate = clean_slowly(monkeypatch)
     request = session.libraries.clean(robot.drive())
     assert request is not None
     mounting.wait_until(session, lambda: robot.drive().state is BEING_CLEANED)

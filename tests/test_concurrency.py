@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import json
-import subprocess
 import sys
 import threading
 import uuid
@@ -13,6 +12,7 @@ from typing import Any
 
 import builders
 import pytest
+from programs import run_together
 
 import rsm
 from rsm import schema
@@ -43,22 +43,9 @@ UNPROVOKED = {"ERROR_DATABASE_FAILURE", "ERROR_DATABASE_FULL", "ERROR_NOT_ENOUGH
 def run_workers(url: str, count: int) -> list[list[dict[str, Any]]]:
     """Run the worker script in eight processes at once and return what each one saw."""
     script = [sys.executable, str(HERE / "worker_ops.py"), url]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    children = [subprocess.Popen([*script, str(seed), str(count)], **pipes) for seed in range(PROCESSES)]
-    try:
-        assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * PROCESSES
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write("go\n")
-            child.stdin.flush()
-        outputs = [child.communicate(timeout=_LONG)[0] for child in children]
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-    assert [child.returncode for child in children] == [0] * PROCESSES
-    return [[json.loads(line) for line in output.splitlines()] for output in outputs]
+    ended = run_together(([*script, str(seed), str(count)] for seed in range(PROCESSES)), _LONG)
+    assert [status for status, _ in ended] == [0] * PROCESSES
+    return [[json.loads(line) for line in output.splitlines()] for _, output in ended]
 
 
 @pytest.mark.parametrize(("backend", "count"), [("sqlite", 500), ("postgresql", 80)], indirect=["backend"])

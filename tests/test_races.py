@@ -21,6 +21,7 @@ from typing import Any
 import builders
 import pytest
 import races
+from programs import run_together
 
 import rsm
 from rsm import schema
@@ -59,23 +60,9 @@ def state_of(session: rsm.Session) -> races.State:
 def race(url: str, seed: int, count: int) -> list[dict[str, Any]]:
     """Let the processes race and return all they saw."""
     script = [sys.executable, str(Path(races.__file__)), url]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    children = [
-        subprocess.Popen([*script, str(PROCESSES * seed + number), str(count)], **pipes) for number in range(PROCESSES)
-    ]
-    try:
-        assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * PROCESSES
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write("go\n")
-            child.stdin.flush()
-        outputs = [child.communicate(timeout=_LONG)[0] for child in children]
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-    return [json.loads(line) for output in outputs for line in output.splitlines()]
+    commands = [[*script, str(PROCESSES * seed + number), str(count)] for number in range(PROCESSES)]
+    ended = run_together(commands, _LONG)
+    return [json.loads(line) for _, output in ended for line in output.splitlines()]
 
 
 def commits_of(events: list[rsm.Event]) -> dict[str, int]:

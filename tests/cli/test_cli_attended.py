@@ -6,32 +6,24 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Answer, Robot
+from mounting import Person
 
 from rsm.cli import waiting as cli_waiting
 from rsm.constants import NtmsLmState
-from rsm.nouns.waiting import Waiting, WaitReason
 
 pytestmark = pytest.mark.works
 
-Person = Callable[[Callable[[], None]], None]
+AtTheLibrary = Callable[[Callable[[], None]], None]
 
 
 @pytest.fixture
-def person(monkeypatch: pytest.MonkeyPatch) -> Person:
+def person(monkeypatch: pytest.MonkeyPatch) -> AtTheLibrary:
     """Have a person do something while the command waits for one."""
     waits = cli_waiting.carry_out
 
     def at_the_library(do: Callable[[], None]) -> None:
         def carry_out(run, session, request, *, timeout=None):  # type: ignore[no-untyped-def]
-            done = False
-
-            def tell(waiting: Waiting) -> None:
-                nonlocal done
-                if waiting.reason is WaitReason.PERSON and not done:
-                    done = True
-                    do()
-
-            session.requests.wait(request, timeout_ms=60_000, on_wait=tell)
+            session.requests.wait(request, timeout_ms=60_000, on_wait=Person(do))
             return waits(run, session, request, timeout=timeout)
 
         monkeypatch.setattr("rsm.cli.attended.carry_out", carry_out)
@@ -46,7 +38,7 @@ def shelve(robot: Robot, barcode: str) -> Path:
     return away
 
 
-def test_a_cartridge_goes_out_and_comes_back(robot: Robot, person: Person) -> None:
+def test_a_cartridge_goes_out_and_comes_back(robot: Robot, person: AtTheLibrary) -> None:
     person(lambda: shelve(robot, "A00001") and None)
     assert robot.command("library", "eject", "A00001").out == "Taken out: A00001.\n"
     person(lambda: os.rename(robot.folder.with_name("A00001"), robot.folder / "port-01" / "A00001"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mounting import Person
 from watch import nothing_changed
 
 import rsm
@@ -14,7 +15,6 @@ from rsm.cli import classic
 from rsm.cli.classic_options import VERBS, ClassicUsageError, parse
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
-from rsm.nouns.waiting import Waiting, WaitReason
 
 Command = Callable[..., Any]
 DATA = Path(__file__).parent.parent / "data" / "classic.json"
@@ -293,16 +293,9 @@ def person(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], No
 
     def at_the_library(do: Callable[[], None]) -> None:
         def carry_out(run: Any, session: rsm.Session, request: Any) -> None:
-            done = False
-
-            def tell(waiting: Waiting) -> None:
-                nonlocal done
-                if waiting.reason is WaitReason.PERSON and not done:
-                    done = True
-                    do()
-
-            session.requests.wait(request, timeout_ms=60_000, on_wait=tell)
-            assert done
+            somebody = Person(do)
+            session.requests.wait(request, timeout_ms=60_000, on_wait=somebody)
+            assert somebody.done
 
         monkeypatch.setattr("rsm.cli.classic_eject.carry_out", carry_out)
 
