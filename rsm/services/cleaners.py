@@ -18,7 +18,7 @@ from rsm.model import OFFLINE, Id, Library, LibraryRequest, Mount, Object, Physi
 from rsm.services import events, queue
 from rsm.services.devices import Place
 from rsm.services.dismounts import queue_dismount
-from rsm.services.media import enter_medium, forget_medium
+from rsm.services.media import MEDIUM_COLUMNS, enter_medium, forget_medium
 from rsm.services.places import go_offline, set_place
 from rsm.services.pools import delete_unused_system_pools
 from rsm.services.properties import write_fields
@@ -166,14 +166,7 @@ def take_in(transaction: Transaction, library_id: uuid.UUID, medium_id: uuid.UUI
     return True
 
 
-_FORGOTTEN = select(
-    PhysicalMedium.id,
-    PhysicalMedium.name,
-    PhysicalMedium.barcode,
-    PhysicalMedium.pool_id,
-    PhysicalMedium.media_type_id,
-    PhysicalMedium.library_id,
-).where(PhysicalMedium.id == _ID)
+_FORGOTTEN = select(*MEDIUM_COLUMNS).where(PhysicalMedium.id == _ID)
 
 
 def forget_cleaner(transaction: Transaction, medium_id: uuid.UUID, call: str) -> None:

@@ -19,7 +19,7 @@ from rsm.model import Id, Instant, Int, Library, LibraryRequest, MediaPool, Phys
 from rsm.services import events, queue
 from rsm.services.devices import Place
 from rsm.services.epochs import check_epoch
-from rsm.services.media import enter_medium, forget_medium, relocate
+from rsm.services.media import MEDIUM_COLUMNS, enter_medium, forget_medium, relocate
 from rsm.services.places import go_offline, learn_barcode, set_label, set_place, side_at
 from rsm.services.pools import find_system_pool, get_pool
 
@@ -30,12 +30,7 @@ _UNIDENTIFIED = (State.NTMS_PARTSTATE_UNKNOWN, State.NTMS_PARTSTATE_FOREIGN, Sta
 
 _MEDIUM = (
     select(
-        PhysicalMedium.id,
-        PhysicalMedium.name,
-        PhysicalMedium.barcode,
-        PhysicalMedium.pool_id,
-        PhysicalMedium.media_type_id,
-        PhysicalMedium.library_id,
+        *MEDIUM_COLUMNS,
         PhysicalMedium.online,
         PhysicalMedium.slot_id,
         PhysicalMedium.drive_id,

@@ -11,23 +11,14 @@ from sqlalchemy import bindparam, select
 from rsm.constants import NtmsMediaPoolPolicy, NtmsPartitionState, NtmsPoolType
 from rsm.db import Transaction
 from rsm.model import Computer, Id, MediaPool, PhysicalMedium, Side
-from rsm.services.cleaners import settle_uses
-from rsm.services.media import forget_medium
+from rsm.services.cleaners import forget_cleaner
+from rsm.services.media import MEDIUM_COLUMNS, forget_medium
 from rsm.services.places import go_offline
 from rsm.services.pools import delete_unused_system_pools
 
 State = NtmsPartitionState
 _MEDIUM = (
-    select(
-        PhysicalMedium.id,
-        PhysicalMedium.name,
-        PhysicalMedium.barcode,
-        PhysicalMedium.pool_id,
-        PhysicalMedium.media_type_id,
-        PhysicalMedium.library_id,
-        PhysicalMedium.cleaner,
-        MediaPool.pool_type,
-    )
+    select(*MEDIUM_COLUMNS, PhysicalMedium.cleaner, MediaPool.pool_type)
     .join(MediaPool, MediaPool.id == PhysicalMedium.pool_id)
     .where(PhysicalMedium.id == bindparam("id", type_=Id()))
 )
@@ -47,6 +38,9 @@ def leave(transaction: Transaction, medium_id: uuid.UUID, call: str) -> bool:
     medium = transaction.row(_MEDIUM, id=medium_id)
     if medium is None:
         return False
+    if medium.cleaner:
+        forget_cleaner(transaction, medium_id, call)
+        return True
     go_offline(transaction, medium_id, call)
     policy = transaction.one(_POLICY, "the computer object").media_pool_policy
     forgotten = set(_WORTHLESS)
@@ -56,10 +50,8 @@ def leave(transaction: Transaction, medium_id: uuid.UUID, call: str) -> bool:
     if is_free and policy & NtmsMediaPoolPolicy.NTMS_POOLPOLICY_PURGEOFFLINESCRATCH:
         forgotten |= _FREE
     states = {side.state for side in transaction.rows(_STATES, id=medium_id)}
-    if not medium.cleaner and not states <= forgotten:
+    if not states <= forgotten:
         return False
     forget_medium(transaction, call, medium)
     delete_unused_system_pools(transaction, call, medium.media_type_id)
-    if medium.cleaner:
-        settle_uses(transaction, medium.library_id, call)
     return True

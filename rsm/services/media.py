@@ -83,14 +83,18 @@ _ID = bindparam("id", type_=Id())
 
 # Reading what a decision needs
 
+# What a cartridge is known by: what `forget_medium` tells of it, and its library.
+MEDIUM_COLUMNS = (
+    PhysicalMedium.id,
+    PhysicalMedium.name,
+    PhysicalMedium.barcode,
+    PhysicalMedium.pool_id,
+    PhysicalMedium.media_type_id,
+    PhysicalMedium.library_id,
+)
 _MEDIUM = (
     select(
-        PhysicalMedium.id,
-        PhysicalMedium.name,
-        PhysicalMedium.barcode,
-        PhysicalMedium.pool_id,
-        PhysicalMedium.media_type_id,
-        PhysicalMedium.library_id,
+        *MEDIUM_COLUMNS,
         PhysicalMedium.online,
         PhysicalMedium.media_state,
         PhysicalMedium.cleaner,
@@ -435,7 +439,7 @@ def delete_medium(transaction: Transaction, caller: Caller, reference: Reference
 
 
 def forget_medium(transaction: Transaction, call: str, medium: Any) -> None:
-    """Delete a cartridge and its sides; `medium` is a row with id, name, barcode, pool and media type."""
+    """Delete a cartridge and its sides; `medium` is a row with `MEDIUM_COLUMNS`."""
     sides = transaction.rows(_SIDES, id=medium.id)
     transaction.change(_DELETE_SIDES, object_id=medium.id)
     delete_object(transaction, medium.id)
