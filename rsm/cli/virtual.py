@@ -21,6 +21,15 @@ noun = make_noun(
 )
 
 DirectoryArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the library.")]
+BarcodeOption = Annotated[str, typer.Option("--barcode", metavar="TEXT", help="Bar code on the cartridge.")]
+CapacityOption = Annotated[
+    str | None, typer.Option("--capacity", metavar="SIZE", help="Room on each side, as 100MB or 2GiB; else 1GB.")
+]
+SidesOption = Annotated[int, typer.Option("--sides", metavar="N", help="Number of sides, 1 or 2.")]
+FromOption = Annotated[
+    Path | None, typer.Option("--from", metavar="FILE", help="File that is recorded on the first side.")
+]
+DiskOption = Annotated[bool, typer.Option("--disk", help="Sides are directories, not files.")]
 
 _UNITS = {"": 1, "b": 1} | {
     f"{letter}{ending}": base**power
@@ -55,7 +64,7 @@ def create_library(
     media_type: Annotated[str, typer.Option("--type", metavar="NAME", help="Media type that its drives take.")],
     ports: Annotated[int, typer.Option("--ports", metavar="N", help="Number of ports.")] = 0,
     doors: Annotated[int, typer.Option("--doors", metavar="N", help="Number of doors, for rsm library door.")] = 0,
-    disk: Annotated[bool, typer.Option("--disk", help="Sides are directories, not files.")] = False,
+    disk: DiskOption = False,
 ) -> None:
     """Make an empty library in a new or empty directory."""
     path = virtual_make.create(directory, slots, drives, ports, media_type, disk, doors=doors)
@@ -74,16 +83,12 @@ def create_library(
 def add_cartridge(
     run: Run,
     directory: DirectoryArgument,
-    barcode: Annotated[str, typer.Option("--barcode", metavar="TEXT", help="Bar code on the cartridge.")],
+    barcode: BarcodeOption,
     slot: Annotated[int | None, typer.Option("--slot", metavar="N", help="Slot it goes to; else an empty one.")] = None,
     port: Annotated[int | None, typer.Option("--port", metavar="N", help="Port it goes to.")] = None,
-    capacity: Annotated[
-        str | None, typer.Option("--capacity", metavar="SIZE", help="Room on each side, as 100MB or 2GiB; else 1GB.")
-    ] = None,
-    sides: Annotated[int, typer.Option("--sides", metavar="N", help="Number of sides, 1 or 2.")] = 1,
-    from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="File that is recorded on the first side.")
-    ] = None,
+    capacity: CapacityOption = None,
+    sides: SidesOption = 1,
+    from_file: FromOption = None,
     cleaner: Annotated[bool, typer.Option("--cleaner", help="One that cleans drives.")] = False,
 ) -> None:
     """Make a cartridge and put it in."""
@@ -106,16 +111,12 @@ def add_cartridge(
 def make_cartridge(
     run: Run,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that it lies in then, as on a shelf.")],
-    barcode: Annotated[str, typer.Option("--barcode", metavar="TEXT", help="Bar code on the cartridge.")],
+    barcode: BarcodeOption,
     media_type: Annotated[str, typer.Option("--type", metavar="NAME", help="Its media type.")],
-    capacity: Annotated[
-        str | None, typer.Option("--capacity", metavar="SIZE", help="Room on each side, as 100MB or 2GiB; else 1GB.")
-    ] = None,
-    sides: Annotated[int, typer.Option("--sides", metavar="N", help="Number of sides, 1 or 2.")] = 1,
-    from_file: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="File that is recorded on the first side.")
-    ] = None,
-    disk: Annotated[bool, typer.Option("--disk", help="Sides are directories, not files.")] = False,
+    capacity: CapacityOption = None,
+    sides: SidesOption = 1,
+    from_file: FromOption = None,
+    disk: DiskOption = False,
 ) -> None:
     """Make a cartridge outside any library, to be put into a stand-alone drive or elsewhere with mv."""
     made = virtual_make.make_cartridge(
