@@ -5,7 +5,7 @@ with it, its application is done and the cartridge may be put away, or be mounte
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -195,6 +195,67 @@ def request_mounts(
         raise InvalidParameterError("name at least one medium, and a drive for each or for none")
     if not isinstance(priority, int) or not -HIGHEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         raise InvalidParameterError(f"a priority is a number from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}")
+    targets, chosen, libraries = _check_mounts(
+        transaction, caller, wanted, drives, writing=writing, fail_if_offline=fail_if_offline, otherwise=otherwise
+    )
+    sessions.enrol(transaction, enrolment)
+    details = {
+        "for_writing": writing,
+        **({"fail_if_offline": True} if fail_if_offline else {}),
+        **({"drive_asked": True} if chosen else {}),
+        **({"otherwise": int(otherwise.code)} if otherwise is not None else {}),
+    }
+    asked: dict[str, Any] = {"caller_user": caller.user, "session_id": enrolment.id}
+    return _queue_mounts(transaction, targets, chosen, libraries, asked, priority, expires, details)
+
+
+def _queue_mounts(
+    transaction: Transaction,
+    targets: Sequence[Any],
+    chosen: Sequence[Any],
+    libraries: Sequence[uuid.UUID],
+    asked: Mapping[str, Any],
+    priority: int,
+    expires: datetime | None,
+    details: Mapping[str, Any],
+) -> tuple[uuid.UUID, ...]:
+    """Queue mounts that were checked, and have an operator asked for what is offline; `asked`: who asks for them."""
+    requests: list[uuid.UUID] = []
+    for position, target in enumerate(targets):
+        new = queue.insert_request(
+            transaction,
+            queue.MOUNT,
+            libraries[position],
+            **asked,
+            side_id=target.id,
+            drive_id=chosen[position].id if chosen else None,
+            medium_id=target.medium_id,
+            work_item_id=requests[0] if requests else None,
+            priority=priority,
+            state=queue.QUEUED if target.online else queue.WAITING,
+            expires=expires,
+            details={"side": target.number, **details},
+        )
+        requests.append(new)
+        if not target.online:
+            text = f"bring cartridge {target.name} into the library and answer with satisfy"
+            queue.ask_for_medium(transaction, new, target.medium_id, libraries[position], message=text, **asked)
+    if len(requests) > 1:
+        transaction.change(_SET_GROUP, id=requests[0])
+    return tuple(requests)
+
+
+def _check_mounts(
+    transaction: Transaction,
+    caller: Caller,
+    wanted: Sequence[Reference],
+    drives: Sequence[Reference],
+    *,
+    writing: bool,
+    fail_if_offline: bool,
+    otherwise: type[RsmError] | None,
+) -> tuple[list[Any], list[Any], list[uuid.UUID]]:
+    """Return the sides, their drives if those were named, and their libraries; raises as `request_mounts`."""
     targets = [find_side(transaction, each) for each in wanted]
     if len({target.medium_id for target in targets}) != len(targets):
         raise InvalidMediaError("the same cartridge is named twice: only one side of it can be in a drive")
@@ -212,46 +273,7 @@ def request_mounts(
         suiting |= _check_drives(transaction, target, drive, libraries[position], writing)
     if len(suiting) < len(targets):
         raise DriveMediaMismatchError(f"{len(targets)} cartridges at once, and the library has too few drives for them")
-    sessions.enrol(transaction, enrolment)
-    group = None
-    requests = []
-    for position, target in enumerate(targets):
-        new = queue.insert_request(
-            transaction,
-            queue.MOUNT,
-            libraries[position],
-            caller_user=caller.user,
-            session_id=enrolment.id,
-            side_id=target.id,
-            drive_id=chosen[position].id if chosen else None,
-            medium_id=target.medium_id,
-            work_item_id=group,
-            priority=priority,
-            state=queue.QUEUED if target.online else queue.WAITING,
-            expires=expires,
-            details={
-                "side": target.number,
-                "for_writing": writing,
-                **({"fail_if_offline": True} if fail_if_offline else {}),
-                **({"drive_asked": True} if chosen else {}),
-                **({"otherwise": int(otherwise.code)} if otherwise is not None else {}),
-            },
-        )
-        if len(targets) > 1 and group is None:
-            group = new
-            transaction.change(_SET_GROUP, id=new)
-        if not target.online:
-            queue.ask_for_medium(
-                transaction,
-                new,
-                target.medium_id,
-                libraries[position],
-                message=f"bring cartridge {target.name} into the library and answer with satisfy",
-                caller_user=caller.user,
-                session_id=enrolment.id,
-            )
-        requests.append(new)
-    return tuple(requests)
+    return targets, chosen, libraries
 
 
 _SET_GROUP = update(LibraryRequest).where(LibraryRequest.id == _ID).values(work_item_id=LibraryRequest.id)
