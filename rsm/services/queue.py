@@ -147,17 +147,13 @@ def insert_request(
     that belong together.
     """
     new = new_id()
-    order = 0
-    if operation is MOUNT:
-        order = 1 + transaction.one(_LAST_OF_PRIORITY, "its queue", library=library_id, least_priority=priority).number
-        transaction.change(_MAKE_ROOM, library=library_id, first=order)
     fields = {
         "library_id": library_id,
         "session_id": session_id,
         "operation": int(operation),
         "operation_option": option,
         "state": int(state),
-        "order_number": order,
+        "order_number": _take_place(transaction, library_id, priority) if operation is MOUNT else 0,
         "priority": priority,
         "side_id": side_id,
         "drive_id": drive_id,
@@ -167,29 +163,37 @@ def insert_request(
         "due": due,
         "expires": expires,
     }
+    head = {"id": new, "name": spoken(operation), "user_name": caller_user, "details": dict(details or {})}
     insert_object(transaction, Kind.NTMS_LIBREQUEST, new)
-    transaction.change(
-        _INSERT,
-        id=new,
-        name=spoken(operation),
-        description="",
-        created=transaction.now,
-        modified=transaction.now,
-        enabled=True,
-        operational_state=int(NtmsOperationalState.NTMS_READY),
-        queued=transaction.now,
-        completed=None,
-        application=transaction.origin.application,
-        user_name=caller_user,
-        computer_name=socket.gethostname(),
-        error_code=0,
-        epoch=0,
-        details=dict(details or {}),
-        **fields,
-    )
+    transaction.change(_INSERT, **head, **_at_first(transaction), **fields)
     if operation is not INVENTORY:
         events.record(transaction, "queue", Operation.NTMS_OBJ_INSERT, Kind.NTMS_LIBREQUEST, new, after=fields)
     return new
+
+
+def _take_place(transaction: Transaction, library_id: uuid.UUID, priority: int) -> int:
+    """Return the place in the queue after the last mount of a priority or a higher one, having made room there."""
+    last = transaction.one(_LAST_OF_PRIORITY, "its queue", library=library_id, least_priority=priority)
+    place: int = 1 + last.number
+    transaction.change(_MAKE_ROOM, library=library_id, first=place)
+    return place
+
+
+def _at_first(transaction: Transaction) -> dict[str, Any]:
+    """Return what every new request has in common."""
+    return {
+        "description": "",
+        "created": transaction.now,
+        "modified": transaction.now,
+        "enabled": True,
+        "operational_state": int(NtmsOperationalState.NTMS_READY),
+        "queued": transaction.now,
+        "completed": None,
+        "application": transaction.origin.application,
+        "computer_name": socket.gethostname(),
+        "error_code": 0,
+        "epoch": 0,
+    }
 
 
 _OPERATION = select(LibraryRequest.operation).where(LibraryRequest.id == _ID)
