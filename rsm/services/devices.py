@@ -123,10 +123,24 @@ def add_library(
     same = transaction.row(_SAME_DEVICE, back_end=back_end, address=address)
     if same is not None:
         raise AlreadyExistsError(f"{back_end} {address} is on record already: it is the library {same.name}")
+    library_id = _insert_library(transaction, caller, called, back_end, address, identity)
+    for media_type in types:
+        link_media_type(transaction, "add_library", library_id, media_type.id, media_type.name)
+    keeper = Keeper(transaction, "add_library", library_id, host, types)
+    keeper.keep(told)
+    keeper.keep_doors(identity.doors)
+    library: values.Library = read_value(transaction, Kind.NTMS_LIBRARY, library_id)
+    return library
+
+
+def _insert_library(
+    transaction: Transaction, caller: Caller, name: str, back_end: str, address: str, identity: LibraryFacts
+) -> uuid.UUID:
+    """Store a library with its list and its event, and return its id."""
     library_id = new_id()
     method = NtmsInventoryMethod
     fields = {
-        "name": called,
+        "name": name,
         "description": "",
         "owner": caller.user,
         "library_type": STANDALONE if identity.is_standalone else int(NtmsLibraryType.NTMS_LIBRARYTYPE_ONLINE),
@@ -148,13 +162,7 @@ def add_library(
     transaction.change(_INSERT_LIBRARY, id=library_id, **new_header(transaction), **fields)
     write_entries(transaction, library_id, default_dacl())
     events.record(transaction, "add_library", Operation.NTMS_OBJ_INSERT, Kind.NTMS_LIBRARY, library_id, after=fields)
-    for media_type in types:
-        link_media_type(transaction, "add_library", library_id, media_type.id, media_type.name)
-    keeper = Keeper(transaction, "add_library", library_id, host, types)
-    keeper.keep(told)
-    keeper.keep_doors(identity.doors)
-    library: values.Library = read_value(transaction, Kind.NTMS_LIBRARY, library_id)
-    return library
+    return library_id
 
 
 def _known_type(transaction: Transaction, reference: Reference) -> Any:
