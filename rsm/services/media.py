@@ -5,7 +5,7 @@ the list of work for whoever writes free labels.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, update
@@ -177,44 +177,45 @@ def create_medium(
         AlreadyExistsError: an id is in use, or with `error_on_duplicate` a label is on record.
     """
     barcode = check_barcode(barcode)
-    check_name(name, may_be_empty=True)
-    check_description(description)
-    number("medium_type_code")(medium_type_code)
-    number("density_code")(density_code)
+    _check_fields(name, description, medium_type_code, density_code)
     sides = [_check_side(side) for side in sides]
     home = get_pool(transaction, pool)
     _check_create_rights(transaction, caller, home)
     media_type = _type_for_new_medium(transaction, home, len(sides))
-    offline = transaction.one(_OFFLINE, "the offline library").id
-    if library_id not in (None, offline):
-        raise InvalidLibraryError("a cartridge put on record is on the shelf: its library is the offline library")
-    for side in sides:
-        if not is_type_known(side.label_type):
-            raise BadFormatError(
-                f"no label format that is installed here reads {side.label_type!a} labels, so that no mount could check"
-                " this one: install the plug-in that reads it"
-            )
+    shelf = _find_shelf(transaction, library_id)
+    _check_readable(sides, is_type_known)
     _check_unknown(transaction, barcode, sides, medium_id, error_on_duplicate)
-    sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
-    label_text = sides[0].label_info if len(sides) == 1 else ""
     fields = {
-        "name": name or fit_name(barcode) or fit_name(label_text) or sequence_text(sequence),
+        "name": name,
         "description": description,
         "enabled": enabled,
         "pool_id": home.id,
         "media_type_id": media_type.id,
-        "library_id": offline,
+        "library_id": shelf,
         "barcode": barcode,
-        "sequence_number": sequence,
         "medium_type_code": medium_type_code,
         "density_code": density_code,
     }
     new = medium_id or new_id()
-    _insert_medium(transaction, "CreateNtmsMedia", new, fields)
-    for position, side in enumerate(sides):
-        _insert_side(transaction, caller, new, home.id, position, side, str(fields["name"]))
+    _insert_with_sides(transaction, caller, new, fields, sides)
     made: values.PhysicalMedium = read_value(transaction, Kind.NTMS_PHYSICAL_MEDIA, new)
     return made
+
+
+def _insert_with_sides(
+    transaction: Transaction,
+    caller: Caller,
+    medium_id: uuid.UUID,
+    fields: Mapping[str, Any],
+    sides: Sequence[values.NewSide],
+) -> None:
+    sequence = transaction.rows(_NEXT_SEQUENCE)[0][0]
+    label_text = sides[0].label_info if len(sides) == 1 else ""
+    name = fields["name"] or fit_name(fields["barcode"]) or fit_name(label_text) or sequence_text(sequence)
+    named = {**fields, "name": name, "sequence_number": sequence}
+    _insert_medium(transaction, "CreateNtmsMedia", medium_id, named)
+    for position, side in enumerate(sides):
+        _insert_side(transaction, caller, medium_id, fields["pool_id"], position, side, name)
 
 
 def _header(transaction: Transaction) -> dict[str, Any]:
@@ -277,6 +278,29 @@ def _check_side(side: values.NewSide) -> values.NewSide:
     number("allocate_count")(side.allocate_count)
     number("capacity_bytes", 2**63 - 1)(side.capacity_bytes)
     return side
+
+
+def _check_fields(name: str, description: str, medium_type_code: int, density_code: int) -> None:
+    check_name(name, may_be_empty=True)
+    check_description(description)
+    number("medium_type_code")(medium_type_code)
+    number("density_code")(density_code)
+
+
+def _find_shelf(transaction: Transaction, library_id: uuid.UUID | None) -> uuid.UUID:
+    offline: uuid.UUID = transaction.one(_OFFLINE, "the offline library").id
+    if library_id not in (None, offline):
+        raise InvalidLibraryError("a cartridge put on record is on the shelf: its library is the offline library")
+    return offline
+
+
+def _check_readable(sides: Sequence[values.NewSide], is_type_known: Callable[[str], bool]) -> None:
+    for side in sides:
+        if not is_type_known(side.label_type):
+            raise BadFormatError(
+                f"no label format that is installed here reads {side.label_type!a} labels, so that no mount could check"
+                " this one: install the plug-in that reads it"
+            )
 
 
 def _check_create_rights(transaction: Transaction, caller: Caller, pool: Pool) -> None:
