@@ -22,11 +22,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import BinaryIO, Final
 
-from rsm.errors import (
-    DeviceNotAvailableError,
-    MediaNotAvailableError,
-    RsmError,
-)
+from rsm.errors import DeviceNotAvailableError, MediaNotAvailableError, RsmError
 from rsm.libraries.base import (
     DestinationFullError,
     DriveIdentity,

@@ -16,12 +16,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import BinaryIO, Final
 
-from rsm.errors import (
-    InvalidMediaError,
-    MediaIncompatibleError,
-    MediaNotAvailableError,
-    RsmError,
-)
+from rsm.errors import InvalidMediaError, MediaIncompatibleError, MediaNotAvailableError, RsmError
 from rsm.libraries.base import (
     CLEANER_PREFIX,
     DestinationFullError,

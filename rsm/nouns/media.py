@@ -12,7 +12,7 @@ from rsm.nouns import allocation as waiting
 from rsm.nouns.attended import Attended
 from rsm.nouns.base import LibraryLike, MediumLike, Noun, PoolLike, TypeLike, check_types, reference
 from rsm.nouns.waiting import OnWait
-from rsm.services import allocation, choice, library, media, objects, ports, properties, queue
+from rsm.services import allocation, choice, library, media, moving, objects, ports, properties, queue
 
 LogicalLike = values.LogicalMedium | uuid.UUID | str
 SideLike = values.Side | uuid.UUID | str
@@ -155,7 +155,7 @@ class Media(Noun):
             MediaIncompatibleError: the destination holds another media type, or pools.
             InvalidStateError: it is to become free and a side is taken, decommissioned or incompatible.
         """
-        self.session.write(media.move_medium, self.caller, _medium(medium), reference(pool, "pool", values.MediaPool))
+        self.session.write(moving.move_medium, self.caller, _medium(medium), reference(pool, "pool", values.MediaPool))
 
     def change_type(self, medium: MediumLike, pool: PoolLike) -> None:
         """Move a cartridge to a pool and give it that pool's media type (ChangeNtmsMediaType).
@@ -165,7 +165,7 @@ class Media(Noun):
                 with modify on the source pool and the computer.
         """
         wanted = reference(pool, "pool", values.MediaPool)
-        self.session.write(media.change_media_type, self.caller, _medium(medium), wanted)
+        self.session.write(moving.change_media_type, self.caller, _medium(medium), wanted)
 
     def delete(self, medium: MediumLike) -> None:
         """Forget a lost or destroyed cartridge that is on the shelf (DeleteNtmsMedia).

@@ -10,18 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, case, exists, func, select
 
 from rsm.db import Transaction
-from rsm.model import (
-    Catalogue,
-    Event,
-    Id,
-    Instant,
-    Int,
-    Library,
-    LibraryRequest,
-    OperatorRequest,
-    Session,
-    Text,
-)
+from rsm.model import Catalogue, Event, Id, Instant, Int, Library, LibraryRequest, OperatorRequest, Session, Text
 from rsm.services import detection, notifications, operators, queue
 from rsm.services.dismounts import forget_sessions
 from rsm.services.reach import OWN_PATH

@@ -48,7 +48,8 @@ from rsm.services.choice import (
     rights_on_source,
     would_allocate,
 )
-from rsm.services.media import MAXIMUM_LABEL_ID_BYTES, relocate
+from rsm.services.media import MAXIMUM_LABEL_ID_BYTES
+from rsm.services.moving import relocate
 from rsm.services.names import check_label_info, check_label_type
 from rsm.services.objects import Reference, find
 from rsm.services.pools import Pool, get_pool, look_up

@@ -21,16 +21,7 @@ from rsm.constants import NTMS_ALLOCATE_FROMSCRATCH, NtmsPartitionState, NtmsPoo
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import InvalidMediaPoolError
-from rsm.model import (
-    AVAILABLE,
-    Id,
-    Int,
-    Library,
-    MediaPool,
-    Mount,
-    PhysicalMedium,
-    Side,
-)
+from rsm.model import AVAILABLE, Id, Int, Library, MediaPool, Mount, PhysicalMedium, Side
 from rsm.security import AccessEra, AccessRights, Caller, allows, need
 from rsm.services import access
 from rsm.services.objects import Reference

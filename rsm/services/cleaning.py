@@ -9,13 +9,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, or_, select
 
 from rsm import identity
-from rsm.constants import (
-    NtmsInventoryMethod,
-    NtmsOperationalState,
-    NtmsOpreqCommand,
-    NtmsOpreqState,
-    NtmsSlotState,
-)
+from rsm.constants import NtmsInventoryMethod, NtmsOperationalState, NtmsOpreqCommand, NtmsOpreqState, NtmsSlotState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import (

@@ -13,13 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, exists, literal, null, select, union_all, update
 
 from rsm import values
-from rsm.constants import (
-    NtmsInventoryMethod,
-    NtmsLibraryFlags,
-    NtmsLibraryType,
-    NtmsMediaState,
-    NtmsOperationalState,
-)
+from rsm.constants import NtmsInventoryMethod, NtmsLibraryFlags, NtmsLibraryType, NtmsMediaState, NtmsOperationalState
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id

@@ -19,7 +19,8 @@ from rsm.model import Id, Instant, Int, Library, LibraryRequest, MediaPool, Phys
 from rsm.services import events, queue
 from rsm.services.devices import Place
 from rsm.services.epochs import check_epoch
-from rsm.services.media import MEDIUM_COLUMNS, enter_medium, forget_medium, relocate
+from rsm.services.media import MEDIUM_COLUMNS, enter_medium, forget_medium
+from rsm.services.moving import relocate
 from rsm.services.places import go_offline, learn_barcode, set_label, set_place, side_at
 from rsm.services.pools import find_system_pool, get_pool
 

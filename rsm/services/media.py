@@ -1,14 +1,13 @@
-"""Cartridges on record: entering and forgetting them, moving them between pools, and changing their media type.
+"""Cartridges on record: entering and forgetting them.
 
-It touches records only: no robot, no drive. A cartridge that enters the free pool has its sides UNPREPARED, which is
-the list of work for whoever writes free labels.
+It touches records only: no robot, no drive.
 """
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy import bindparam, delete, exists, func, select
 
 from rsm import values
 from rsm.constants import (
@@ -25,7 +24,6 @@ from rsm.db import Transaction, new_id
 from rsm.errors import (
     AlreadyExistsError,
     BadFormatError,
-    BusyError,
     InvalidLibraryError,
     InvalidMediaError,
     InvalidMediaPoolError,
@@ -33,22 +31,9 @@ from rsm.errors import (
     InvalidStateError,
     MediaIncompatibleError,
 )
-from rsm.model import (
-    Id,
-    Instant,
-    Int,
-    Library,
-    LogicalMedium,
-    MediaPool,
-    MediaType,
-    Mount,
-    Object,
-    PhysicalMedium,
-    Side,
-    Text,
-)
-from rsm.security import AccessEra, AccessRights, Caller, need
-from rsm.services import access, events, queue
+from rsm.model import Id, Library, LogicalMedium, MediaPool, MediaType, Mount, Object, PhysicalMedium, Side, Text
+from rsm.security import Caller, need
+from rsm.services import access, events
 from rsm.services.names import (
     check_barcode,
     check_description,
@@ -64,14 +49,7 @@ from rsm.statements import insert_row
 
 State = NtmsPartitionState
 MAXIMUM_LABEL_ID_BYTES = 255
-_TAKEN = (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE, State.NTMS_PARTSTATE_RESERVED)
-# What lies on a side that is unknown nobody has looked at yet: a free label might destroy it.
-_NEVER_FREE = {
-    *_TAKEN,
-    State.NTMS_PARTSTATE_DECOMMISSIONED,
-    State.NTMS_PARTSTATE_INCOMPATIBLE,
-    State.NTMS_PARTSTATE_UNKNOWN,
-}
+TAKEN = (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE, State.NTMS_PARTSTATE_RESERVED)
 _WITH_LOGICAL_MEDIUM = (State.NTMS_PARTSTATE_ALLOCATED, State.NTMS_PARTSTATE_COMPLETE)
 _FREE, _FOREIGN, _IMPORT = (
     NtmsPoolType.NTMS_POOLTYPE_SCRATCH,
@@ -106,7 +84,7 @@ _MEDIUM = (
     .outerjoin(MediaPool, MediaPool.id == PhysicalMedium.pool_id)
     .where(PhysicalMedium.id == _ID)
 )
-_SIDES = select(Side.id, Side.number, Side.state).where(Side.medium_id == _ID).order_by(Side.number)
+SIDES = select(Side.id, Side.number, Side.state).where(Side.medium_id == _ID).order_by(Side.number)
 
 
 def get_medium(transaction: Transaction, reference: Reference) -> Any:
@@ -137,7 +115,7 @@ _LABEL_KNOWN = (
 )
 _NEXT_SEQUENCE = select(func.coalesce(func.max(PhysicalMedium.sequence_number), 0) + 1)
 _OFFLINE = select(Library.id).where(Library.online == 0)
-_TYPE = select(MediaType.id, MediaType.name, MediaType.sides).where(MediaType.id == _ID)
+TYPE = select(MediaType.id, MediaType.name, MediaType.sides).where(MediaType.id == _ID)
 
 
 _INSERT_MEDIUM, _INSERT_SIDE, _INSERT_LOGICAL = (insert_row(table) for table in (PhysicalMedium, Side, LogicalMedium))
@@ -313,7 +291,7 @@ def _check_create_rights(transaction: Transaction, caller: Caller, pool: Pool) -
 def _type_for_new_medium(transaction: Transaction, pool: Pool, sides: int) -> Any:
     if pool.pool_type not in (_IMPORT, _APPLICATION) or pool.media_type_id is None:
         raise InvalidMediaPoolError(f"{pool.path} is no import or application pool of media")
-    media_type = transaction.one(_TYPE, "the media type of a pool", id=pool.media_type_id)
+    media_type = transaction.one(TYPE, "the media type of a pool", id=pool.media_type_id)
     if media_type.sides != sides:
         raise MediaIncompatibleError(f"{media_type.name} of {pool.path} has {media_type.sides} side(s), not {sides}")
     return media_type
@@ -427,12 +405,12 @@ def enter_medium(
 
 def list_sides(transaction: Transaction, medium_id: uuid.UUID) -> list[values.Side]:
     """Return the sides of a cartridge, first side first, whoever asks."""
-    return [read_value(transaction, Kind.NTMS_PARTITION, side.id) for side in transaction.rows(_SIDES, id=medium_id)]
+    return [read_value(transaction, Kind.NTMS_PARTITION, side.id) for side in transaction.rows(SIDES, id=medium_id)]
 
 
 # Forgetting
 
-_DELETE_SIDES = delete(Object).where(
+_DELETESIDES = delete(Object).where(
     Object.id.in_(select(Side.id).where(Side.medium_id == bindparam("object_id", type_=Id())))
 )
 
@@ -455,8 +433,8 @@ def delete_medium(transaction: Transaction, caller: Caller, reference: Reference
     access.require_computer(transaction, caller, needed.computer)
     if medium.online:
         raise InvalidStateError(f"cartridge {medium.name!a} is in a library: eject it first")
-    sides = transaction.rows(_SIDES, id=medium.id)
-    if any(side.state in _TAKEN for side in sides):
+    sides = transaction.rows(SIDES, id=medium.id)
+    if any(side.state in TAKEN for side in sides):
         raise InvalidStateError(f"cartridge {medium.name!a} holds an application's data: deallocate it first")
     forget_medium(transaction, "DeleteNtmsMedia", medium)
     delete_unused_system_pools(transaction, "DeleteNtmsMedia", medium.media_type_id)
@@ -464,8 +442,8 @@ def delete_medium(transaction: Transaction, caller: Caller, reference: Reference
 
 def forget_medium(transaction: Transaction, call: str, medium: Any) -> None:
     """Delete a cartridge and its sides; `medium` is a row with `MEDIUM_COLUMNS`."""
-    sides = transaction.rows(_SIDES, id=medium.id)
-    transaction.change(_DELETE_SIDES, object_id=medium.id)
+    sides = transaction.rows(SIDES, id=medium.id)
+    transaction.change(_DELETESIDES, object_id=medium.id)
     delete_object(transaction, medium.id)
     for side in sides:
         before = {"medium_id": medium.id, "number": side.number, "state": side.state}
@@ -477,160 +455,3 @@ def forget_medium(transaction: Transaction, call: str, medium: Any) -> None:
         "media_type_id": medium.media_type_id,
     }
     events.record(transaction, call, Operation.NTMS_OBJ_DELETE, Kind.NTMS_PHYSICAL_MEDIA, medium.id, before=before)
-
-
-# Moving
-
-_MOVE = (
-    update(PhysicalMedium)
-    .where(PhysicalMedium.id == _ID)
-    .values(
-        pool_id=bindparam("new_pool", type_=Id()),
-        media_type_id=bindparam("new_type", type_=Id()),
-        modified=bindparam("new_modified", type_=Instant()),
-    )
-)
-_SET_STATE = (
-    update(Side)
-    .where(Side.medium_id == _ID, Side.state != bindparam("new_state", type_=Int()))
-    .values(state=bindparam("new_state", type_=Int()), modified=bindparam("new_modified", type_=Instant()))
-)
-
-
-def move_medium(transaction: Transaction, caller: Caller, reference: Reference, pool: Reference) -> None:
-    """Move a cartridge, all sides, to another pool of its media type (MoveToNtmsMediaPool; MS-RSMP 3.2.5.2.2.13).
-
-    Raises:
-        InvalidMediaError: there is no such cartridge, or the pool it is in is gone.
-        InvalidMediaPoolError: there is no such destination.
-        AccessDeniedError: a right on source or destination is missing (a free pool needs use only, in the 2003 era).
-        InvalidMediaPoolError: it is a cleaner, the destination is the root, or both are free pools.
-        BusyError: a side is in use, or not available now.
-        MediaIncompatibleError: the destination holds another media type, or pools.
-        InvalidMediaPoolError: the destination is an unrecognized pool, an import pool and a side is not IMPORT, or not
-            a free pool although the cartridge comes from import or unrecognized.
-        InvalidStateError: the destination is a free pool and a side is taken, decommissioned, incompatible, or unknown:
-            not identified yet.
-    """
-    medium = get_medium(transaction, reference)
-    source = look_up(transaction, medium.pool_id)
-    if source is None:
-        raise InvalidMediaError(f"the pool that cartridge {medium.name!a} is in is not on record: run rsm db check")
-    target = get_pool(transaction, pool)
-    _check_move_rights(transaction, caller, source, target)
-    _check_target(medium, source, target)
-    if source.id == target.id:
-        return
-    sides = transaction.rows(_SIDES, id=medium.id)
-    _check_at_rest(medium, source, sides)
-    if target.media_type_id != medium.media_type_id:
-        raise MediaIncompatibleError(f"{target.path} does not take the media type of cartridge {medium.name!a}")
-    _check_states(medium, source, target, sides)
-    relocate(transaction, "MoveToNtmsMediaPool", medium, target, sides)
-
-
-def change_media_type(transaction: Transaction, caller: Caller, reference: Reference, pool: Reference) -> None:
-    """Move a cartridge to a pool and give it that pool's media type (ChangeNtmsMediaType; MS-RSMP 3.2.5.2.2.17).
-
-    Raises:
-        InvalidMediaError: there is no such cartridge, or the pool it is in is gone.
-        InvalidMediaPoolError: there is no such destination, or it holds pools.
-        AccessDeniedError: modify on the source pool (2003 era: and on the computer) is missing.
-        InvalidMediaPoolError: the destination's media type has another number of sides, or `move_medium` would refuse.
-    """
-    medium = get_medium(transaction, reference)
-    source = look_up(transaction, medium.pool_id)
-    if source is None:
-        raise InvalidMediaError(f"the pool that cartridge {medium.name!a} is in is not on record: run rsm db check")
-    target = get_pool(transaction, pool)
-    needed = need("ChangeNtmsMediaType", transaction.policy.access_era)
-    access.demand(transaction, caller, needed.pool, source.guard, f"pool {source.path}")
-    access.require_computer(transaction, caller, needed.computer)
-    _check_target(medium, source, target)
-    if target.media_type_id is None:
-        raise InvalidMediaPoolError(f"{target.path} holds pools and takes no media")
-    if source.id == target.id:
-        return
-    sides = transaction.rows(_SIDES, id=medium.id)
-    if transaction.one(_TYPE, "the media type of a pool", id=target.media_type_id).sides != len(sides):
-        raise InvalidMediaPoolError(f"the media type of {target.path} has another number of sides")
-    try:
-        _check_at_rest(medium, source, sides)
-        _check_states(medium, source, target, sides)
-    except (BusyError, InvalidStateError) as error:  # the call has one code for a move that is not allowed
-        raise InvalidMediaPoolError(str(error)) from None
-    relocate(transaction, "ChangeNtmsMediaType", medium, target, sides)
-    delete_unused_system_pools(transaction, "ChangeNtmsMediaType", medium.media_type_id)
-
-
-def _check_move_rights(transaction: Transaction, caller: Caller, source: Pool, target: Pool) -> None:
-    rights = need("MoveToNtmsMediaPool", transaction.policy.access_era).pool
-    for pool in (source, target):
-        free = pool.pool_type is _FREE and transaction.policy.access_era is AccessEra.SERVER_2003
-        access.demand(transaction, caller, AccessRights.USE if free else rights, pool.guard, f"pool {pool.path}")
-
-
-def _check_target(medium: Any, source: Pool, target: Pool) -> None:
-    if medium.cleaner:
-        raise InvalidMediaPoolError(f"cartridge {medium.name!a} is a cleaner: it stays in {source.path}")
-    if target.pool_type is NtmsPoolType.NTMS_POOLTYPE_UNKNOWN:
-        raise InvalidMediaPoolError("the root pool holds no media")
-    if source.pool_type is _FREE and target.pool_type is _FREE:
-        raise InvalidMediaPoolError("a cartridge of a free pool cannot be moved to a free pool")
-
-
-_AT_REST = (NtmsMediaState.NTMS_MEDIASTATE_IDLE, NtmsMediaState.NTMS_MEDIASTATE_UNLOADED)
-
-
-def _check_at_rest(medium: Any, source: Pool, sides: Sequence[Any]) -> None:
-    if medium.is_in_use:
-        raise BusyError(f"cartridge {medium.name!a} is in use: dismount it first")
-    if medium.media_state not in _AT_REST:
-        raise BusyError(f"cartridge {medium.name!a} is not in its slot: try again when it is there")
-    if source.pool_type is _FREE and any(side.state == State.NTMS_PARTSTATE_UNPREPARED for side in sides):
-        raise BusyError(f"cartridge {medium.name!a} has no free label yet: it can be moved once one is written")
-
-
-def _check_states(medium: Any, source: Pool, target: Pool, sides: Sequence[Any]) -> None:
-    states = {side.state for side in sides}
-    if target.pool_type is _FOREIGN:
-        raise InvalidMediaPoolError(f"nothing can be moved to {target.path}")
-    if target.pool_type is _IMPORT and states != {State.NTMS_PARTSTATE_IMPORT}:
-        raise InvalidMediaPoolError(f"{target.path} takes only cartridges whose sides are all in the state IMPORT")
-    if source.pool_type in (_FOREIGN, _IMPORT) and target.pool_type is not _FREE:
-        raise InvalidMediaPoolError(f"from {source.path} a cartridge can be moved to the free pool only, or allocated")
-    if target.pool_type is _FREE and (blocking := states & _NEVER_FREE):
-        names = ", ".join(sorted(State(state).name.removeprefix("NTMS_PARTSTATE_") for state in blocking))
-        raise InvalidStateError(f"cartridge {medium.name!a} has a side that is {names}: it cannot become free")
-
-
-def relocate(transaction: Transaction, call: str, medium: Any, target: Pool, sides: Sequence[Any]) -> None:
-    """Write down that a cartridge is in another pool; in a free pool its sides await free labels, which are queued.
-
-    `medium` is a row with id, pool_id and media_type_id, `sides` are rows with id and state. Nothing is checked.
-    """
-    new_type = target.media_type_id
-    transaction.change(_MOVE, id=medium.id, new_pool=target.id, new_type=new_type, new_modified=transaction.now)
-    before = {"pool_id": medium.pool_id}
-    after: dict[str, Any] = {"pool_id": target.id}
-    if new_type != medium.media_type_id:
-        before["media_type_id"], after["media_type_id"] = medium.media_type_id, new_type
-    events.record(
-        transaction, call, Operation.NTMS_OBJ_UPDATE, Kind.NTMS_PHYSICAL_MEDIA, medium.id, before=before, after=after
-    )
-    if target.pool_type is not _FREE:
-        return
-    unprepared = int(State.NTMS_PARTSTATE_UNPREPARED)
-    transaction.change(_SET_STATE, id=medium.id, new_state=unprepared, new_modified=transaction.now)
-    for side in sides:
-        if side.state != unprepared:
-            events.record(
-                transaction,
-                call,
-                Operation.NTMS_OBJ_UPDATE,
-                Kind.NTMS_PARTITION,
-                side.id,
-                before={"state": side.state},
-                after={"state": unprepared},
-            )
-    queue.queue_free_labels(transaction, medium.id)

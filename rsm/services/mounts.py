@@ -13,11 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select, update
 
 from rsm import identity
-from rsm.constants import (
-    ErrorCode,
-    NtmsOperationalState,
-    NtmsPartitionState,
-)
+from rsm.constants import ErrorCode, NtmsOperationalState, NtmsPartitionState
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction

@@ -12,14 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, select, update
 
-from rsm.constants import (
-    ErrorCode,
-    NtmsDriveState,
-    NtmsInventoryMethod,
-    NtmsLmState,
-    NtmsMediaState,
-    NtmsOpreqState,
-)
+from rsm.constants import ErrorCode, NtmsDriveState, NtmsInventoryMethod, NtmsLmState, NtmsMediaState, NtmsOpreqState
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction, new_id

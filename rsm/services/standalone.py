@@ -11,10 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from rsm.constants import NtmsObjectsTypes as Kind
-from rsm.constants import (
-    NtmsOpreqCommand,
-    NtmsOpreqState,
-)
+from rsm.constants import NtmsOpreqCommand, NtmsOpreqState
 from rsm.db import Transaction
 from rsm.errors import (
     BusyError,
