@@ -18,8 +18,8 @@ from rsm.constants import NtmsLibRequestFlags, NtmsLmState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 from rsm.services import queue
-from rsm.services.planning import Hindrance, Running
 from rsm.services.standalone_planning import plan_library
+from rsm.services.steps import Hindrance, Running
 
 LAST = queue.LAST_ORDER
 ALLOCATED = State.NTMS_PARTSTATE_ALLOCATED

@@ -20,7 +20,7 @@ from rsm.nouns.base import Noun, Runner, check_types, reference
 from rsm.nouns.waiting import Done, OnWait, Waiter, Waiting, WaitReason
 from rsm.services import mounts, objects, queue
 from rsm.services.epochs import SupersededError, check_epoch
-from rsm.services.planning import Hindrance
+from rsm.services.steps import Hindrance
 
 MountableLike = values.LogicalMedium | values.Side | values.PhysicalMedium | uuid.UUID | str
 DriveLike = values.Drive | uuid.UUID | str

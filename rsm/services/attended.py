@@ -31,7 +31,7 @@ from rsm.services.devices import Place
 from rsm.services.epochs import check_epoch
 from rsm.services.inventory import ElementSeen
 from rsm.services.leaving import leave
-from rsm.services.planning import Start
+from rsm.services.steps import Start
 
 _ID = bindparam("id", type_=Id())
 _LIBRARY = bindparam("library", type_=Id())

@@ -17,7 +17,7 @@ from rsm.model import Id, PhysicalMedium, Port, Side, Slot
 from rsm.services import queue
 from rsm.services.cleaners import can_be_cleaner
 from rsm.services.cleaning_planning import CleaningPlanner
-from rsm.services.planning import Action, Hindrance, Running, Start, Step
+from rsm.services.steps import Action, Hindrance, Running, Start, Step
 
 _READY = int(NtmsOperationalState.NTMS_READY)
 _LIBRARY = bindparam("library", type_=Id())

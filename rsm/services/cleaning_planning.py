@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, select
 
 from rsm.model import Id, Library, PhysicalMedium, Slot
 from rsm.services import queue
-from rsm.services.planning import Action, Hindrance, Planner, Start, Step, media_rows, works
+from rsm.services.planning import Planner, media_rows, works
+from rsm.services.steps import Action, Hindrance, Start, Step
 
 _LIBRARY = bindparam("library", type_=Id())
 _CLEANERS = (

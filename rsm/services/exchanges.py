@@ -11,8 +11,8 @@ from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.services.devices import Place
 from rsm.services.places import WHERE, set_place
-from rsm.services.planning import Action, Step
 from rsm.services.progress import record_step
+from rsm.services.steps import Action, Step
 
 
 def exchange_at(steps: Sequence[Step], number: int, places: Mapping[int, Place]) -> tuple[Step, Step] | None:

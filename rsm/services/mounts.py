@@ -53,10 +53,11 @@ from rsm.security import Caller, need
 from rsm.services import access, events, queue, sessions
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
-from rsm.services.planning import Hindrance, Running, can_use
+from rsm.services.planning import can_use
 from rsm.services.reach import REACHED
 from rsm.services.sessions import Enrolment
 from rsm.services.standalone_planning import plan_library
+from rsm.services.steps import Hindrance, Running
 
 HIGHEST_PRIORITY = 15
 _ID = bindparam("id", type_=Id())

@@ -37,9 +37,9 @@ from rsm.services.devices import Place
 from rsm.services.dismounts import cancel_dismounts, make_dismountable, queue_dismount
 from rsm.services.epochs import check_epoch
 from rsm.services.places import MOUNT_IN_DRIVE, WHERE, end_mount, set_media_state, set_place
-from rsm.services.planning import Action, Running, Start
 from rsm.services.standalone import Ejecting, end_eject, finish_eject, judge_eject
 from rsm.services.standalone_planning import StandalonePlanner, plan_library
+from rsm.services.steps import Action, Running, Start
 from rsm.statements import insert_row
 
 MOST_ATTEMPTS = 4

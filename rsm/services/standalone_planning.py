@@ -12,7 +12,8 @@ from rsm.db import Transaction
 from rsm.model import STANDALONE
 from rsm.services import queue
 from rsm.services.attended_planning import AttendedPlanner
-from rsm.services.planning import LIBRARY_STATE, Action, Hindrance, Planner, Running, Start, Step
+from rsm.services.planning import LIBRARY_STATE, Planner
+from rsm.services.steps import Action, Hindrance, Running, Start, Step
 
 
 class StandalonePlanner(Planner):

@@ -22,10 +22,11 @@ from rsm.services import access, queue
 from rsm.services.agenda import read_agenda
 from rsm.services.attended import tell_progress
 from rsm.services.devices import Place, read_elements_of
-from rsm.services.planning import Planner, Running
+from rsm.services.planning import Planner
 from rsm.services.progress import look
 from rsm.services.reach import REACHED
 from rsm.services.standalone_planning import plan_library
+from rsm.services.steps import Running
 
 _SOON = timedelta(seconds=1)  # what was put back to be tried again is due within it
 _ID = bindparam("id", type_=Id())

@@ -19,8 +19,8 @@ from rsm.db import Database, Origin, Transaction, new_id
 from rsm.errors import RsmError
 from rsm.services import agenda, dismounts, epochs, progress
 from rsm.services.agenda import Work
-from rsm.services.planning import Running
 from rsm.services.sessions import OpenSession, claim_of_library
+from rsm.services.steps import Running
 from rsm.worker.holder import Holder
 from rsm.worker.watchman import Watchman
 

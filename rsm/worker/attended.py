@@ -13,7 +13,7 @@ from rsm.errors import BusyError, NotReadyError, NotSupportedError
 from rsm.libraries.base import ElementNotAccessibleError, ElementStatus
 from rsm.services import attended, queue
 from rsm.services.attended import Watch
-from rsm.services.planning import Action, Start, Step
+from rsm.services.steps import Action, Start, Step
 from rsm.worker.steps import Performer, Stopped
 
 if TYPE_CHECKING:

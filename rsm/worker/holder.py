@@ -45,7 +45,7 @@ from rsm.services import devices, inventory, progress, queue
 from rsm.services.agenda import Work
 from rsm.services.devices import Place
 from rsm.services.epochs import SupersededError, check_epoch, take_over
-from rsm.services.planning import Running, Start
+from rsm.services.steps import Running, Start
 from rsm.worker.attended import performer_of
 from rsm.worker.robot import Robot
 from rsm.worker.steps import OutOfTouchError, Stopped

@@ -20,7 +20,7 @@ from rsm.services import cleaning, identification, inventory, mounts, places, pr
 from rsm.services.epochs import check_epoch
 from rsm.services.exchanges import exchange_at, record_exchange
 from rsm.services.identification import LabelSeen
-from rsm.services.planning import Action, Start, Step
+from rsm.services.steps import Action, Start, Step
 
 if TYPE_CHECKING:
     from rsm.worker.holder import Holder
