@@ -29,7 +29,7 @@ from rsm.errors import BusyError, DatabaseFailureError, NotReadyError
 from rsm.libraries.base import error_from_os
 from rsm.libraries.virtual import VirtualLibrary
 from rsm.nouns.waiting import WaitReason
-from rsm.services import agenda, inventory, progress, queue
+from rsm.services import agenda, inventory, outlook, progress, queue
 from rsm.worker import Worker
 
 pytestmark = pytest.mark.works
@@ -284,19 +284,19 @@ def test_a_library_that_cannot_be_worked_keeps_no_other_waiting(
     stock: Stock, session: rsm.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = mounting.make_stock(session, tmp_path, media=1)
-    look = progress.look
+    look = outlook.look
 
-    def looking(transaction: Transaction, library_id: uuid.UUID, running: Any) -> progress.Outlook:
+    def looking(transaction: Transaction, library_id: uuid.UUID, running: Any) -> outlook.Outlook:
         if library_id == stock.library.id:
             raise DatabaseFailureError("a damaged row")
         return look(transaction, library_id, running)
 
-    monkeypatch.setattr(progress, "look", looking)
+    monkeypatch.setattr(outlook, "look", looking)
     request = session.mounts.request(stock.media[0])
     for _ in range(3):
         session.mounts.mount(other.media[0], timeout_ms=LONG_MS).dismount()
     assert request.state is queue.QUEUED
-    monkeypatch.setattr(progress, "look", look)
+    monkeypatch.setattr(outlook, "look", look)
     mounted = request.wait(LONG_MS)
     assert isinstance(mounted, rsm.Mount)
     mounted.dismount()

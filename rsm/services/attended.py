@@ -13,14 +13,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from rsm.constants import (
-    ErrorCode,
-    NtmsDoorState,
-    NtmsInventoryMethod,
-    NtmsLmState,
-    NtmsOpreqCommand,
-    NtmsPortPosition,
-)
+from rsm.constants import ErrorCode, NtmsDoorState, NtmsInventoryMethod, NtmsLmState, NtmsOpreqCommand, NtmsPortPosition
 from rsm.constants import NtmsNotificationOperations as Operation
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction

@@ -110,6 +110,7 @@ _SET_DRIVE = (
     .where(Drive.id == _ID)
     .values(state=bindparam("new_state", type_=Int()), occupied=bindparam("new_occupied", type_=Flag()), modified=_NOW)
 )
+MOUNT_OF_REQUEST = select(Mount.drive_id).where(Mount.request_id == _ID, Mount.dismountable_from.is_(None))
 MOUNT_IN_DRIVE = select(Mount.id, Mount.side_id, Mount.for_writing, Mount.request_id).where(Mount.drive_id == _DRIVE)
 _DELETE_MOUNT = delete(Mount).where(Mount.drive_id == _DRIVE)
 _SET_UNMOUNTED = update(Side).where(Side.id == _ID).values(mounted=False, modified=_NOW)

@@ -22,8 +22,8 @@ from rsm.services import access, queue
 from rsm.services.agenda import read_agenda
 from rsm.services.attended import tell_progress
 from rsm.services.devices import Place, read_elements_of
+from rsm.services.outlook import look
 from rsm.services.planning import Planner
-from rsm.services.progress import look
 from rsm.services.reach import REACHED
 from rsm.services.standalone_planning import plan_library
 from rsm.services.steps import Running

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from rsm import identity
 from rsm.db import Database, Origin, Transaction, new_id
 from rsm.errors import RsmError
-from rsm.services import agenda, dismounts, epochs, progress
+from rsm.services import agenda, dismounts, epochs, outlook
 from rsm.services.agenda import Work
 from rsm.services.sessions import OpenSession, claim_of_library
 from rsm.services.steps import Running
@@ -190,7 +190,7 @@ class Worker:
         claim, claims = claim_of_library(work.library_id), self._database.claims
         if time.monotonic() < self._rest_until.get(work.library_id, 0.0) or claims.is_held(claim):
             return None
-        if not work.begun and self.read(progress.look, work.library_id, Running()).is_empty:
+        if not work.begun and self.read(outlook.look, work.library_id, Running()).is_empty:
             return None
         if not claims.hold(claim):
             return None

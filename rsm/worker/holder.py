@@ -41,7 +41,7 @@ from rsm.libraries.base import (
     SourceEmptyError,
     StaleEpochError,
 )
-from rsm.services import devices, inventory, progress, queue
+from rsm.services import devices, inventory, outlook, progress, queue
 from rsm.services.agenda import Work
 from rsm.services.devices import Place
 from rsm.services.epochs import SupersededError, check_epoch, take_over
@@ -217,7 +217,7 @@ class Holder:
             return
         if not self._database.claims.holds(self._claim):
             raise SupersededError("the claim was lost with the connection that carried it")
-        if self.worker.read(progress.look, self.library_id, running).is_empty:
+        if self.worker.read(outlook.look, self.library_id, running).is_empty:
             return
         for start in self.worker.write(progress.start_due, self.library_id, self.epoch, running):
             thread = threading.Thread(target=self._carry_out, args=(start,), name="rsm-request", daemon=True)
