@@ -32,7 +32,7 @@ from rsm.constants import (
 )
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
-from rsm.errors import NotReadyError
+from rsm.errors import BusyError, NotReadyError
 from rsm.libraries import virtual
 from rsm.libraries.base import CleaningFailedError, NoCleanerError
 from rsm.nouns.attended import Attended
@@ -84,6 +84,11 @@ def clean_slowly(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(virtual.VirtualLibrary, "clean_drive", slowly)
     return gate
+
+
+def stuck(*_: Any, **__: Any) -> None:
+    """Move nothing."""
+    raise BusyError("the robot is stuck")
 
 
 def asked_of_operators(robot: Robot) -> list[rsm.OperatorRequest]:
@@ -170,7 +175,7 @@ def test_nobody_allocates_mounts_labels_or_moves_a_cleaner(robot: Robot, url: st
 
 
 @pytest.mark.parametrize("how", ["taken out", "library deleted", "drive deleted"])
-def test_a_cleaner_that_leaves_is_forgotten(robot: Robot, url: str, how: str) -> None:
+def test_a_cleaner_that_leaves_is_forgotten(robot: Robot, url: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     robot.add("A00001")
     robot.add("CLN001", "slot-3")
     robot.attach()
@@ -186,6 +191,7 @@ def test_a_cleaner_that_leaves_is_forgotten(robot: Robot, url: str, how: str) ->
         return
     if how == "drive deleted":
         robot.carry("CLN001", "drive-01")
+        monkeypatch.setattr(virtual.VirtualLibrary, "move", stuck)  # else it is put away
         robot.inventory(drain=False)
         drive = robot.drive()
         absent = int(NtmsOperationalState.NTMS_NOT_PRESENT)
