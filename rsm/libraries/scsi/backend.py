@@ -11,11 +11,9 @@ for each call and for each side.
 
 from __future__ import annotations
 
-import dataclasses
-import re
 import threading
 from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from rsm.errors import (
     BusyError,
@@ -27,7 +25,6 @@ from rsm.errors import (
 )
 from rsm.libraries.base import (
     CLEANER_PREFIX,
-    Cartridge,
     DriveIdentity,
     ElementKind,
     ElementNotAccessibleError,
@@ -41,7 +38,6 @@ from rsm.libraries.base import (
     SideStatus,
     SourceEmptyError,
     UnknownElementError,
-    barcode_fault,
     check_mode,
     printable,
 )
@@ -50,25 +46,10 @@ from rsm.libraries.scsi.changer import Changer, Place
 from rsm.libraries.scsi.decode import MEDIA_CHANGER, ElementDescriptor, Sense
 from rsm.libraries.scsi.drive import TapeDrive
 from rsm.libraries.scsi.drives import FoundDrive, find_drives, match_drives
+from rsm.libraries.scsi.elements import KINDS, kind_of, media_type_of, runs, status_of, with_duplicates_named
 from rsm.libraries.scsi.sense import Key, Retry, error_from_sense, rule_for
 from rsm.libraries.scsi.sg import tape_path_of
 from rsm.libraries.scsi.transport import Transport, open_transport
-
-_KINDS: Final = {
-    ElementKind.TRANSPORT: ElementType.TRANSPORT,
-    ElementKind.SLOT: ElementType.STORAGE,
-    ElementKind.PORT: ElementType.IMPORT_EXPORT,
-    ElementKind.DRIVE: ElementType.DATA_TRANSFER,
-}
-_NAMES: Final = {
-    ElementKind.TRANSPORT: "robot-{:02d}",
-    ElementKind.SLOT: "slot-{:04d}",
-    ElementKind.PORT: "port-{:02d}",
-    ElementKind.DRIVE: "drive-{:02d}",
-}
-_NAMED_AT_MOST: Final = 3
-_LTO = re.compile(r"ULTRIUM|LTO|ULT3580", re.IGNORECASE)
-_GENERATION = re.compile(r"(?:TD|HH|ULT|ULTRIUM[ -]?|LTO[ -]?)(\d{1,2})(?!\d)", re.IGNORECASE)
 
 
 class ScsiLibrary(LibraryBackend):
@@ -122,7 +103,7 @@ class ScsiLibrary(LibraryBackend):
         """
         changer, found = self._changer, self._find_drives()
         drives = tuple(self._identity_of(address, found.get(address)) for address in self._ranges[ElementKind.DRIVE])
-        types = {each for drive in drives if (each := _media_type_of(drive.product))}
+        types = {each for drive in drives if (each := media_type_of(drive.product))}
         return LibraryIdentity(
             name=" ".join(filter(None, (self._inquiry.vendor, self._inquiry.product))) or "changer",
             vendor=self._inquiry.vendor,
@@ -211,48 +192,20 @@ class ScsiLibrary(LibraryBackend):
         wanted = None if addresses is None else {self._place(address).address for address in addresses}
         found: list[ElementStatus] = []
         for kind, every in self._ranges.items():
-            for run in [every] if wanted is None else _runs(sorted(wanted & set(every))):
+            for run in [every] if wanted is None else runs(sorted(wanted & set(every))):
                 told = {each.address: each for each in self._statuses(kind, run)}
-                found.extend(self._status_of(kind, address, told.get(address)) for address in run)
-        return iter(_with_duplicates_named(found))
+                tells_access = self._changer.tells_access  # as far as this reading and those before it tell
+                found.extend(status_of(self._ranges, kind, address, told.get(address), tells_access) for address in run)
+        return iter(with_duplicates_named(found))
 
     def _statuses(self, kind: ElementKind, run: range) -> Iterator[ElementDescriptor]:
-        return self._changer.read_elements(_KINDS[kind], run, self._ranges[kind])
-
-    def _status_of(self, kind: ElementKind, address: int, told: ElementDescriptor | None) -> ElementStatus:
-        number = address - self._ranges[kind].start + 1
-        name = _NAMES[kind].format(number)
-        if told is None:
-            text = f"{name}: the changer does not tell of it"
-            return ElementStatus(address, kind, number, name, None, False, exception=text)
-        full, accessible = told.full, told.accessible or not self._changer.tells_access
-        tag = told.volume_tag if full and told.volume_tag and barcode_fault(told.volume_tag) is None else None
-        fault = f"{name}: {rule_for(Sense(Key.HARDWARE_ERROR, told.asc, told.ascq)).text}" if told.exception else None
-        return ElementStatus(
-            address,
-            kind,
-            number,
-            name,
-            full,
-            accessible,
-            barcode=tag,
-            cartridge=Cartridge(sides=1) if full and fault is None else None,
-            source=told.source if full and self._kind_of(told.source) else None,
-            inverted=told.inverted if full and kind is ElementKind.DRIVE else None,
-            placed_by_operator=told.placed_by_operator if full and kind is ElementKind.PORT else None,
-            exception=fault,
-        )
-
-    def _kind_of(self, address: int | None) -> ElementKind | None:
-        if address is None:  # a range looks for it one by one
-            return None
-        return next((kind for kind, every in self._ranges.items() if address in every), None)
+        return self._changer.read_elements(KINDS[kind], run, self._ranges[kind])
 
     def _place(self, address: int) -> Place:
-        kind = self._kind_of(address)
+        kind = kind_of(self._ranges, address)
         if kind is None:
             raise UnknownElementError(f"{self._changer.name} has no element {address}")
-        return Place(address, _KINDS[kind], self._ranges[kind])
+        return Place(address, KINDS[kind], self._ranges[kind])
 
     def _drive_place(self, address: int) -> Place:
         place = self._place(address)
@@ -566,40 +519,3 @@ def _waits_for_inventory(sense: Sense) -> bool:
 def _check_side(side: int) -> None:
     if side != 1:
         raise InvalidMediaError(f"a tape has one side: there is no side {side}")
-
-
-def _media_type_of(product: str) -> str | None:
-    """Return the media type that a drive is made for, None where its name does not tell."""
-    found = _GENERATION.search(product) if _LTO.search(product) else None
-    return f"LTO-{int(found[1])}" if found and 1 <= int(found[1]) <= 10 else None
-
-
-def _runs(addresses: list[int]) -> Iterator[range]:
-    """Yield the runs of numbers that follow each other."""
-    start = previous = None
-    for address in addresses:
-        if previous is None or address != previous + 1:
-            if start is not None and previous is not None:
-                yield range(start, previous + 1)
-            start = address
-        previous = address
-    if start is not None and previous is not None:
-        yield range(start, previous + 1)
-
-
-def _with_duplicates_named(statuses: list[ElementStatus]) -> list[ElementStatus]:
-    places: dict[str, list[str]] = {}
-    for status in statuses:
-        if status.barcode is not None:
-            places.setdefault(status.barcode, []).append(status.name)
-    if all(len(names) == 1 for names in places.values()):
-        return statuses
-    named = []
-    for status in statuses:
-        names = places.get(status.barcode or "", [])
-        if len(names) > 1 and status.exception is None:
-            others = [name for name in names[: _NAMED_AT_MOST + 1] if name != status.name][:_NAMED_AT_MOST]
-            text = f"{status.name}: the bar code {status.barcode} is in {', '.join(others)} too"
-            status = dataclasses.replace(status, cartridge=None, exception=text)
-        named.append(status)
-    return named
