@@ -232,7 +232,7 @@ class Session:
             work.attach(opened)
             work.detach(old)
         if claim is not None:
-            with contextlib.suppress(RsmError):
+            with contextlib.suppress(RsmError):  # it goes with what it is held by
                 old.claims.drop(claim)
         db.release(old)
 
@@ -271,7 +271,7 @@ class Session:
         if self.worker:
             work.detach(self._database, wait=not inside)
         if self._claim is not None:
-            with contextlib.suppress(RsmError):
+            with contextlib.suppress(RsmError):  # it goes with what it is held by
                 self._database.claims.drop(self._claim)
 
     def is_reachable(self) -> bool:

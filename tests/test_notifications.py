@@ -263,6 +263,24 @@ def test_the_end_of_the_session_ends_the_waiting_and_the_subscription(connect: C
         channel.wait(0)
 
 
+def test_an_interrupt_of_closing_is_not_lost_with_the_session(
+    connect: Connect, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = connect()
+    channel = session.notifications.open()
+
+    def interrupted(*_: Any) -> None:
+        session.close()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as middle:
+        middle.setattr(session, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            channel.close()
+    assert channel.closed
+    channel.close()
+
+
 def test_closing_does_not_hide_the_error_of_the_body(session: rsm.Session, url: str) -> None:
     channel = session.notifications.open()
     thread, begun, _ = waiting_thread(channel)

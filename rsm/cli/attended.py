@@ -135,7 +135,7 @@ def see_through(
 
 def _queued(run: Run, session: rsm.Session, request: rsm.LibraryRequest) -> str:
     name = str(request.library)
-    with contextlib.suppress(rsm.RsmError):
+    with contextlib.suppress(rsm.RsmError):  # the id names it too
         name = session.libraries.get(request.library).name
     ending = f"{run.command(session)} library done {shlex.quote(name)}"
     return f"The {request.name} is queued, id {request.id}; {ending} ends it."

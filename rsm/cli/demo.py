@@ -315,7 +315,7 @@ def remove_tree(place: Path) -> None:
         for name in folders:
             path = os.path.join(folder, name)
             if not os.path.islink(path):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # as below: what cannot be removed is left
                     os.chmod(path, 0o700)
     shutil.rmtree(place, ignore_errors=True)
 

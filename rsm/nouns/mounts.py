@@ -63,6 +63,7 @@ class Mount:
     def _find_path(self) -> str | None:
         row = self._row
         if row.library_type == STANDALONE and row.path:
+            # A device that does not answer is told of by whoever reads or writes.
             with contextlib.suppress(RsmError), open_library(row.back_end, row.address) as device:
                 return device.side_path(row.element, row.side_number + 1) or str(row.path)
         return row.path or None
@@ -242,7 +243,7 @@ class Request:
             made = [Mount(self.session, one, row) for one, row in zip(self.ids, rows, strict=True)]
         except BaseException:
             if not self.session.closed:
-                with contextlib.suppress(RsmError):
+                with contextlib.suppress(RsmError):  # what ended the wait says more
                     self.cancel()
             raise
         return Mounts(made) if self.many else made[0]

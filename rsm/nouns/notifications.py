@@ -120,9 +120,9 @@ class Channel:
             self._closed = True
         try:
             self._session.write(notifications.unsubscribe, self.id)
-        except BaseException:
+        except BaseException as error:
             self._closed = False
-            if not self._session.closed:
+            if not (isinstance(error, RsmError) and self._session.closed):  # with which it went
                 raise
 
     def __enter__(self) -> "Channel":

@@ -69,7 +69,7 @@ def read_drive(device: str, opener: Callable[[str], Transport]) -> FoundDrive | 
             return None
         serial_number = unit.read_serial_number()
         ids: tuple[DeviceId, ...] = ()
-        with contextlib.suppress(RsmError):
+        with contextlib.suppress(RsmError):  # a page that drives need not have
             ids = decode_device_ids(unit.run(cdb.inquiry(0x83), read_length=cdb.INQUIRY_LENGTH))
     return FoundDrive(device, told.vendor, told.product, serial_number, ids)
 

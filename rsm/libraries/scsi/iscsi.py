@@ -180,7 +180,7 @@ class _Connection:
 
     def _log_out(self) -> None:
         if self._context is not None:
-            with contextlib.suppress(DeviceNotAvailableError):
+            with contextlib.suppress(DeviceNotAvailableError):  # it is hung up either way
                 self._await(self._library.iscsi_logout_async, (self._callback, None), 1.0)
             self._drop()
 
