@@ -4,6 +4,7 @@ It makes the empty file, with the right permissions, and never opens a database.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import stat
@@ -46,13 +47,36 @@ def make_export_folder(path: Path) -> None:
         DatabaseFailureError: it cannot be made.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             if path.parent.stat().st_mode & stat.S_ISGID:
                 path.chmod(0o2770)
+            sync_folder(path.parent)
     except OSError as error:
         raise DatabaseFailureError(f"cannot make {path}: {error.strerror}") from error
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it that are missing, and put them on the disk: what is in them outlives a crash.
+
+    Raises:
+        OSError: one cannot be made.
+    """
+    missing = list(itertools.takewhile(lambda each: not each.exists(), (path, *path.parents)))
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for made in missing:
+        with contextlib.suppress(PermissionError):  # one that may be written, and not be read
+            sync_folder(made.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put on the disk which names a folder holds (OSError)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unreadable(text: str) -> bool:
@@ -125,7 +149,7 @@ def make_file(path: Path) -> None:
         DatabaseFailureError: the directory cannot be written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         check_file_system(path.parent)
         shared = path.parent.stat().st_mode & stat.S_ISGID
         with contextlib.suppress(FileExistsError):

@@ -26,6 +26,7 @@ from rsm.errors import (
     NoInterfacesError,
     NotReadyError,
     NotSupportedError,
+    RsmError,
 )
 from rsm.security import (
     AccessEra,
@@ -270,18 +271,23 @@ def keep_copy(database: db.Database, event: str) -> Path:
         DatabaseFailureError: the copy cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    name = f"before-{event}-{stamp}-{os.getpid()}"
     if database.path is not None:
-        target = database.path.with_name(f"{database.path.name}-before-{event}-{stamp}-{os.getpid()}")
-        database.copy_to(target)
-        return target
-    folder = place.default_path().parent
-    target = folder / f"{database.url.database}-before-{event}-{stamp}-{os.getpid()}.jsonl"
+        target = database.path.with_name(f"{database.path.name}-{name}")
+    else:
+        target = place.default_path().parent / f"{database.url.database}-{name}.jsonl"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(target, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            dump.write_rows(database, file)
-            file.flush()
-            os.fsync(file.fileno())
+        if database.path is not None:
+            database.copy_to(target)
+        else:
+            place.make_folders(target.parent)
+            with open(target, "x", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                dump.write_rows(database, file)
+                file.flush()
+                os.fsync(file.fileno())
+        place.sync_folder(target.parent)
+    except RsmError:
+        raise  # some are OSErrors too
     except OSError as error:
         raise DatabaseFailureError(f"cannot make {target}: {error.strerror}") from error
     return target

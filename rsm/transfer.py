@@ -82,7 +82,7 @@ def written(target: Path, mode: int) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
-        _sync_folder(target.parent)
+        place.sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -112,14 +112,6 @@ def _is_at(descriptor: int, path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
     return False
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
