@@ -18,6 +18,7 @@ import rsm
 from rsm.constants import NtmsLmState, NtmsOpreqCommand, NtmsOpreqState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.nouns.waiting import Waiting, WaitReason
+from rsm.services import mounts as service
 from rsm.services import planning
 
 pytestmark = pytest.mark.works
@@ -116,6 +117,31 @@ def test_one_try_is_not_waited_for(stock: Stock) -> None:
     with mount(stock, second, timeout_ms=0) as held:
         assert held.side == second.side
     assert len(stock.moves()) == 3
+
+
+def test_nobody_works_out_why_it_waits_before_somebody_is_told(
+    stock: Stock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    plan = service.plan_library
+
+    def looking(*arguments: Any) -> Any:
+        looked.append(arguments)
+        return plan(*arguments)
+
+    monkeypatch.setattr(service, "plan_library", looking)
+    with mount(stock, stock.media[0]):
+        request = connect().mounts.request(stock.media[1])
+        assert (request.state, request.position, looked) == (NtmsLmState.NTMS_LM_QUEUED, 1, [])
+        with beside(lambda: request.wait(LONG_MS).dismount()) as raised:
+            for number in range(5):
+                stock.session.pools.create(f"\\{number}")  # wakes whoever waits
+            assert looked == []
+            with pytest.raises(rsm.TimeoutError, match=r"every drive .* is busy"):
+                mount(stock, stock.media[1], by=connect(), timeout_ms=200)
+            assert looked != []
+            stock.session.mounts.dismount(stock.media[0])
+    assert raised == []
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["medium", "drive"])

@@ -250,7 +250,7 @@ class Request:
 
     def _wait(self, waiter: Waiter, on_wait: OnWait | None) -> Sequence[Any]:
         try:
-            return waiter.wait_for(self._look)
+            return waiter.wait_for(lambda: self._look(explain=on_wait is not None or waiter.is_over))
         except TimeoutError as error:
             over = error
         return Waiter(self.session, None, on_wait).wait_for(lambda: self._look_past_time(over))
@@ -279,8 +279,8 @@ class Request:
             return False
         return True
 
-    def _look(self) -> Done[Sequence[Any]] | Waiting:
-        found = self.session.read(mounts.read_progress, self.ids)
+    def _look(self, *, explain: bool = True) -> Done[Sequence[Any]] | Waiting:
+        found = self.session.read(mounts.read_progress, self.ids, explain=explain)
         if found.failure is not None:
             raise found.failure
         if found.mounted is not None:
@@ -288,6 +288,8 @@ class Request:
         request = next(each for each in found.requests if each.completed is None)
         if found.has_begun and found.hindrance is Hindrance.NONE:
             return Waiting(WaitReason.MOVING, found.text, request=request.id)
+        if not explain and not found.has_begun:
+            return Waiting(WaitReason.QUEUED, "", request=request.id)
         if found.hindrance is Hindrance.NONE and not self.session.is_worked(request.library_id):
             text = "nobody works the library: open a session with worker=True, or run rsm worker"
             return Waiting(WaitReason.NOBODY_WORKS, text, request=request.id)

@@ -402,8 +402,11 @@ def read_requests(transaction: Transaction, request_ids: Sequence[uuid.UUID]) ->
     return () if None in requests else requests
 
 
-def read_progress(transaction: Transaction, request_ids: Sequence[uuid.UUID]) -> Progress:
-    """Return how far mounts have come, and why they have not come further."""
+def read_progress(transaction: Transaction, request_ids: Sequence[uuid.UUID], *, explain: bool = True) -> Progress:
+    """Return how far mounts have come, and why they have not come further, which takes a look at the whole library.
+
+    Unless `explain`, nobody is told why those wait of which none has begun.
+    """
     requests = read_requests(transaction, request_ids)
     if len(requests) < len(request_ids):
         return Progress((), None, CancelledError("the mount was taken off record"), Hindrance.NONE, "")
@@ -420,6 +423,8 @@ def read_progress(transaction: Transaction, request_ids: Sequence[uuid.UUID]) ->
     waiting = [each for each in live if each.state != queue.INPROCESS]
     if not waiting:
         return Progress(requests, None, None, Hindrance.NONE, "the robot is at work")
+    if not explain and len(waiting) == len(requests):
+        return Progress(requests, None, None, Hindrance.NONE, "")
     libraries = {each.library_id for each in waiting}
     planners = {library_id: plan_library(transaction, library_id, Running()) for library_id in libraries}
     reasons = [planners[each.library_id].explain(each) for each in waiting]
