@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import counting
 import pytest
 
 import rsm
@@ -46,6 +47,10 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counting.print_sums(terminalreporter)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -189,6 +194,12 @@ def _idle_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """Let no thread work in the background of a test that is not about library work (marked `works`)."""
     if request.node.get_closest_marker("works") is None:
         monkeypatch.setattr(worker, "attach", lambda _database: None)
+
+
+@pytest.fixture
+def counted(request: pytest.FixtureRequest) -> counting.Counted:
+    """Return what keeps the numbers of what a test tried: `counted("kills", {backend: 30})`."""
+    return counting.Counted(request.node.user_properties)
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,13 @@ def default_vfs() -> _Vfs:
     return found
 
 
+def memory_used() -> int:
+    """Return how many bytes SQLite uses in this process."""
+    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+    library.sqlite3_memory_used.restype = c_int64
+    return int(library.sqlite3_memory_used())
+
+
 class _Watched:
     """The functions that replace SQLite's; they must live as long as a file is open."""
 

@@ -23,7 +23,7 @@ from rsm.constants import (
 )
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
-from rsm.errors import InvalidLibraryError, InvalidParameterError, LibraryOfflineError, RsmError
+from rsm.errors import InvalidLibraryError, InvalidParameterError, LibraryOfflineError
 from rsm.model import (
     OFFLINE,
     Drive,
@@ -435,7 +435,7 @@ def record_look(
                 findings.appeared.append(_enter_cleaner(transaction, library_id, comparison.recogniser, place, status))
             else:
                 findings.appeared.append(enter_found(transaction, library_id, place, status, request_id))
-        except RsmError as error:
+        except (LibraryOfflineError, InvalidParameterError) as error:  # nothing is written yet where these come from
             findings.problems.append(f"{status.name}: {error}")
     rest_in_drive(transaction, library_id)
     moved = {medium.library_id for medium, _ in comparison.targets.values() if medium.cleaner}
