@@ -9,15 +9,15 @@ a model that knows one call at a time, and looks for a moment within each refuse
 """
 
 import json
-import os
 import random
-import signal
 import sys
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import nursery
 
 import rsm
 
@@ -173,31 +173,14 @@ def main(url: str, seed: int, count: int) -> None:
 
 def live(url: str, life: int) -> None:
     """Make calls until somebody ends this process."""
-    say({"life": life, "process": os.getpid()})
     with rsm.connect(url, worker=False, caller=ADMINISTRATOR, busy_timeout_ms=120_000) as session:
-        racer = Racer(session, life, lambda said: say({"life": life, **said}))
+        racer = Racer(session, life, lambda said: nursery.say({"life": life, **said}))
         while True:
             racer.step()
 
 
-def say(said: dict[str, Any]) -> None:
-    """Print a line in one piece."""
-    os.write(1, json.dumps(said).encode() + b"\n")
-
-
-def give_birth(url: str) -> None:
-    """Fork a process for every line that is read."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for life, _ in enumerate(sys.stdin):
-        if os.fork() == 0:
-            try:
-                live(url, life)
-            finally:
-                os._exit(70)
-
-
 if __name__ == "__main__":
     if len(sys.argv) == 2:
-        give_birth(sys.argv[1])
+        nursery.give_birth(lambda life: live(sys.argv[1], life))
     else:
         main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

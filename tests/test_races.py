@@ -9,8 +9,6 @@ pytest checks one history a database and kills 30 times in the middle of it. Mor
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -21,6 +19,8 @@ from typing import Any
 import builders
 import pytest
 import races
+from counting import Counted
+from nursery import Nursery
 from programs import run_together
 
 import rsm
@@ -79,7 +79,7 @@ def commits_of(events: list[rsm.Event]) -> dict[str, int]:
 
 @pytest.mark.parametrize(("backend", "count"), [("sqlite", 80), ("postgresql", 30)], indirect=["backend"])
 def test_there_is_an_order_in_which_all_makes_sense(
-    new_url: Callable[..., str], connect: Callable[..., rsm.Session], count: int, backend: str
+    new_url: Callable[..., str], connect: Callable[..., rsm.Session], count: int, backend: str, counted: Counted
 ) -> None:
     results: Counter[str] = Counter()
     for seed in range(HISTORIES):
@@ -99,59 +99,11 @@ def test_there_is_an_order_in_which_all_makes_sense(
         assert schema.check(url) == []
         assert len(session.objects.list(Kind.NTMS_PHYSICAL_MEDIA)) == len(races.BARCODES)
         results.update(f"{each['call']} {each['code']}" for each in seen)
-    print(f"\n{backend}: {HISTORIES} histories, {results.total()} calls by {PROCESSES} processes, {dict(results)}")
+    counted("histories checked", {backend: HISTORIES}, f"{results.total()} calls, {dict(results)}")
+    counted("calls that raced", {backend: results.total()})
     calls = ("create_pool", "delete_pool", "move", "allocate", "deallocate", "complete")
     assert sum(results[f"{call} {races.OK}"] > 0 for call in calls) > 3
     assert sum(count for result, count in results.items() if not result.endswith(races.OK)) > results.total() / 10
-
-
-class Nursery:
-    """Processes that race, and are killed in the middle of it."""
-
-    def __init__(self, url: str) -> None:
-        script = [sys.executable, str(Path(races.__file__)), url]
-        self._process = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._living: dict[int, int] = {}
-        self.said: dict[str, dict[str, Any]] = {}
-
-    def spawn(self) -> None:
-        """Let another process race."""
-        print("more", file=self._process.stdin, flush=True)
-
-    def hear(self) -> int:
-        """Take in what one of them says, and return which it was."""
-        assert self._process.stdout is not None
-        return self._take_in(self._process.stdout.readline())
-
-    def _take_in(self, line: str) -> int:
-        said = json.loads(line)
-        if "process" in said:
-            self._living[said["life"]] = said["process"]
-        else:
-            self.said[said["reason"]] = said
-        return int(said["life"])
-
-    def kill(self, life: int) -> None:
-        """End one as a crash does."""
-        os.kill(self._living.pop(life), signal.SIGKILL)
-
-    def is_living(self, life: int) -> bool:
-        """Tell whether it was not killed yet; what it said before may still come."""
-        return life in self._living
-
-    def close(self) -> None:
-        """Kill those that are left, and take in their last words."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        for life in list(self._living):
-            self.kill(life)
-        for line in self._process.stdout:
-            life = self._take_in(line)
-            if self.is_living(life):
-                self.kill(life)  # it was on its way into the world
-        assert self._process.wait() == 0
-        self._process.stdout.close()
 
 
 def kill_at_random(nursery: Nursery, kills: int, seed: int) -> None:
@@ -164,7 +116,7 @@ def kill_at_random(nursery: Nursery, kills: int, seed: int) -> None:
         while True:
             life = nursery.hear()
             calls -= 1
-            if calls <= 0 and nursery.is_living(life):
+            if calls <= 0 and life in nursery.living:
                 break
         for _ in range(chance.randrange(40_000)):  # up to the length of a call
             pass
@@ -192,13 +144,13 @@ def finish_unacknowledged(said: list[dict[str, Any]], events: list[rsm.Event]) -
 
 @pytest.mark.parametrize(("backend", "kills"), [("sqlite", KILLS), ("postgresql", KILLS // 2)], indirect=["backend"])
 def test_killed_in_the_middle_of_a_race(
-    url: str, connect: Callable[..., rsm.Session], kills: int, backend: str
+    url: str, connect: Callable[..., rsm.Session], kills: int, backend: str, counted: Counted
 ) -> None:
     session = connect()
     first = furnish(session, url)
     side_of = {str(session.media.sides(each)[0].id): each.barcode for each in session.media.list()}
     last = session.events.latest(limit=1)[0].id
-    nursery = Nursery(url)
+    nursery = Nursery(races.__file__, url)
     try:
         kill_at_random(nursery, kills, seed=kills)
     finally:
@@ -206,16 +158,17 @@ def test_killed_in_the_middle_of_a_race(
     with session.transaction(dry_run=True):  # whatever a server still has to do for the dead is done before
         pass
     events = session.events.list(after=last, limit=1_000_000)
-    seen = finish_unacknowledged(list(nursery.said.values()), events)
+    said = {each["reason"]: each for each in nursery.said}  # what a call says at its end replaces what it said before
+    seen = finish_unacknowledged(list(said.values()), events)
     end, wrong = races.judge(first, seen, commits_of(events), side_of)
     assert wrong == []
     assert {event.reason for event in events} <= {each["reason"] for each in seen}
     assert state_of(session) == end
     assert schema.check(url) == []
-    open_calls = sum("ended" not in each for each in nursery.said.values())
-    late = len(seen) - sum("ended" in each for each in nursery.said.values())
-    calls = len(nursery.said)
-    print(f"\n{backend}: {kills + 2} kills, {calls} calls, {open_calls} not acknowledged, {late} of these done")
+    open_calls = sum("ended" not in each for each in said.values())
+    late = len(seen) - sum("ended" in each for each in said.values())
+    text = f"{len(said)} calls, {open_calls} not acknowledged, {late} of these done"
+    counted("kills in the middle of a race", {backend: kills + 2}, text)
     assert open_calls
 
 
