@@ -17,6 +17,7 @@ import builders
 import crash_child
 import pytest
 import worker_ops
+from counting import Counted
 
 import rsm
 from rsm import schema
@@ -80,7 +81,7 @@ def state_after_recovery(path: Path, *, change: bool = True) -> Any:
     return state
 
 
-def test_killed_between_statements(reference: Reference) -> None:
+def test_killed_between_statements(reference: Reference, counted: Counted) -> None:
     points = [
         {"name": f"{when}-{number}", "at": number, "when": when}
         for number, sql in enumerate(reference.sql, 1)
@@ -88,6 +89,7 @@ def test_killed_between_statements(reference: Reference) -> None:
         for when in (("before", "after") if sql == "COMMIT" else ("before",))
     ]
     commits = 0
+    counted("kills of a process that writes", {"between statements": len(points)})
     for ended in reference.kill(points):
         assert ended["exit"] == -signal.SIGKILL, ended["name"]
         before = reference.state_before(ended["at"])
@@ -99,7 +101,7 @@ def test_killed_between_statements(reference: Reference) -> None:
     assert commits == reference.sql.count("COMMIT") > STEPS / 3
 
 
-def test_killed_inside_statements(reference: Reference) -> None:
+def test_killed_inside_statements(reference: Reference, counted: Counted) -> None:
     changing = ("INSERT", "UPDATE", "DELETE")
     points = [
         {"name": f"inside-{number}", "at": number, "when": "inside"}
@@ -107,16 +109,18 @@ def test_killed_inside_statements(reference: Reference) -> None:
         if sql.startswith(changing)
     ]
     assert len(points) > STEPS
+    counted("kills of a process that writes", {"inside statements": len(points)})
     for ended in reference.kill(points):
         assert ended["exit"] == -signal.SIGKILL, ended["name"]
         before = reference.state_before(ended["at"])
         assert state_after_recovery(reference.folder / f"{ended['name']}.db") == reference.states[before]
 
 
-def test_killed_in_the_middle_of_writing_the_log(reference: Reference) -> None:
+def test_killed_in_the_middle_of_writing_the_log(reference: Reference, counted: Counted) -> None:
     # below 32 KiB the shared-memory file beside the log could not be made either
     points = [{"name": f"bytes-{size}", "at": size, "when": "bytes"} for size in range(33_000, 260_000, 15_013)]
     calls = set()
+    counted("kills of a process that writes", {"while the log is written": len(points)})
     for ended in reference.kill(points):
         assert ended["exit"] == -signal.SIGXFSZ, ended["name"]
         log = reference.folder / f"{ended['name']}.db-wal"
@@ -155,12 +159,13 @@ def ended_calls(reference: Reference, statement: int) -> int:
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
-def test_killed_between_statements_on_postgresql(session: rsm.Session, url: str) -> None:
+def test_killed_between_statements_on_postgresql(session: rsm.Session, url: str, counted: Counted) -> None:
     for path in ("First", "Second"):
         session.pools.create(path)
     script = [sys.executable, str(HERE / "crash_child.py"), "--postgresql", url, "First", "Second"]
     run = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True)
     *killed, lived, last = json.loads(run.stdout)
+    counted("kills of a process that writes", {"between statements on PostgreSQL": len(killed) + 1})
     assert set(killed) == {-signal.SIGKILL}
     assert (lived, last) == (0, -signal.SIGKILL)
     assert len(killed) >= 5  # BEGIN, the lock and versions, reading, deleting, the event, COMMIT

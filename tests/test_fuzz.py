@@ -20,6 +20,7 @@ import fuzzing
 import hypothesis
 import pytest
 import typer
+from counting import Counted
 from hypothesis import strategies as st
 
 import rsm
@@ -155,7 +156,7 @@ def refusal_of(call: Callable[..., Any], *positional: Any, **named: Any) -> str:
     return ""
 
 
-def test_every_call_of_a_session(world: World) -> None:
+def test_every_call_of_a_session(world: World, counted: Counted) -> None:
     seen: Counter[str] = Counter()
 
     @quick
@@ -175,7 +176,8 @@ def test_every_call_of_a_session(world: World) -> None:
     make_calls()
     done = {name for name in seen if "." in name}
     refused = {name: count for name, count in seen.items() if name not in done}
-    print(f"\n{seen.total()} calls of a session, {len(done)} kinds done, refused {refused}")
+    text = f"{len(done)} kinds done, refused {refused}"
+    counted("fuzzed calls", {"of a session": seen.total()}, text)
     assert len(done) > 10
     assert not [name for name in refused if name.endswith("without a word")]
     assert "DatabaseFailureError" not in refused
@@ -188,7 +190,7 @@ def functions() -> dict[str, Callable[..., Any]]:
     return {name: call for name, call in found.items() if call and "hSession" in inspect.signature(call).parameters}
 
 
-def test_every_function_of_the_win32_face(world: World) -> None:
+def test_every_function_of_the_win32_face(world: World, counted: Counted) -> None:
     seen: Counter[str] = Counter()
     calls = functions()
     assert len(calls) > 40
@@ -219,7 +221,8 @@ def test_every_function_of_the_win32_face(world: World) -> None:
 
     make_calls()
     refused = {name: count for name, count in seen.items() if name.startswith(("ERROR_", "RPC_"))}
-    print(f"\n{seen.total()} calls of the Win32 face, {len(seen) - len(refused)} functions done, codes {refused}")
+    text = f"{len(seen) - len(refused)} functions done, codes {refused}"
+    counted("fuzzed calls", {"of the Win32 face": seen.total()}, text)
     assert len(seen) - len(refused) >= 5
     assert "ERROR_DATABASE_FAILURE" not in refused
 
@@ -237,7 +240,7 @@ def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         yield path, [each for each in command.params if each.name not in ("database_url", "help")]
 
 
-def test_any_words_for_the_command(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_words_for_the_command(world: World, capsys: pytest.CaptureFixture[str], counted: Counted) -> None:
     from rsm.cli.application import application
 
     every = sorted(verbs(typer.main.get_command(application)), key=lambda verb: verb[0])
@@ -280,7 +283,7 @@ def test_any_words_for_the_command(world: World, capsys: pytest.CaptureFixture[s
         shutil.rmtree(path.parent)
 
     run_command()
-    print(f"\n{seen.total()} commands: {dict(seen)}")
+    counted("fuzzed calls", {"of the command": seen.total()}, f"exit statuses {dict(seen)}")
     assert set(seen) == {0, 1, 2}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import port_users
 import pytest
+from counting import Counted
 from port_users import Person
 from robot_users import check_left
 
@@ -45,7 +46,9 @@ def check(session: rsm.Session, url: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_killed_at_every_moment_of_attended_work(url: str, tmp_path: Path, connect: Callable[..., rsm.Session]) -> None:
+def test_killed_at_every_moment_of_attended_work(
+    url: str, tmp_path: Path, connect: Callable[..., rsm.Session], counted: Counted
+) -> None:
     robot, kept = tmp_path / "robot", tmp_path.with_name(f"{tmp_path.name}-kept")
     create(robot, 4, 1, 2, "LTO-8", doors=1)
     for number, code in enumerate(sorted(CODES), 1):
@@ -77,5 +80,6 @@ def test_killed_at_every_moment_of_attended_work(url: str, tmp_path: Path, conne
                 break
             moments += 1
         mortal.stdin.close()
+    counted("kills at a chosen moment of library work", {"ports and doors": moments})
     assert status == 0
     assert moments == len(json.loads((tmp_path / "moments").read_text())) // STRIDE

@@ -21,6 +21,7 @@ import pytest
 import robot_users
 import sqlite_files
 import worker_ops
+from counting import Counted
 from robot_users import LONG_MS, check_left, make_blocks, pool_of
 
 import rsm
@@ -43,8 +44,8 @@ def record(work: str, folder: Path, *arguments: object) -> power.Disk:
 class Tally:
     """Counts the states that were tried, and says so."""
 
-    def __init__(self, what: str, states: list[tuple[int, str]]) -> None:
-        self.what, self.all = what, len(states)
+    def __init__(self, counted: Counted, what: str, states: list[tuple[int, str]]) -> None:
+        self.counted, self.what, self.all = counted, what, len(states)
         self.tried: Counter[str] = Counter()
         self.begun = time.monotonic()
 
@@ -53,7 +54,8 @@ class Tally:
 
     def __exit__(self, *_: object) -> None:
         seconds = time.monotonic() - self.begun
-        print(f"\n{self.what}: {self.tried.total()} of {self.all} crash states, {dict(self.tried)}, {seconds:.1f} s")
+        text = f"of {self.all}, {dict(self.tried)}, {seconds:.1f} s"
+        self.counted("crash states after a power cut", {self.what: self.tried.total()}, text)
 
 
 @pytest.fixture
@@ -64,7 +66,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_power_cut_while_pools_and_media_change(folder: Path, sqlite_path: Path, tmp_path: Path) -> None:
+def test_power_cut_while_pools_and_media_change(
+    folder: Path, sqlite_path: Path, tmp_path: Path, counted: Counted
+) -> None:
     shutil.copy(sqlite_path, folder / "media.db")
     robot = builders.add_library(f"sqlite:///{folder}/media.db")
     with rsm.connect(folder / "media.db", caller=worker_ops.ADMINISTRATOR) as session:
@@ -75,7 +79,7 @@ def test_power_cut_while_pools_and_media_change(folder: Path, sqlite_path: Path,
     assert len({str(state) for state in states}) > STEPS / 3
     goal = tmp_path / "after"
     ahead = 0
-    with Tally("pools and media", disk.cuts()) as tally:
+    with Tally(counted, "pools and media", disk.cuts()) as tally:
         for number, cut, unsynced in power.sample(disk.cuts(), CUTS * 2 // 3):
             disk.rebuild(cut, unsynced, number, goal)
             done = len(disk.acknowledged(cut))
@@ -88,11 +92,11 @@ def test_power_cut_while_pools_and_media_change(folder: Path, sqlite_path: Path,
     assert ahead > 0  # some calls are done on the disk before they return, and then wholly
 
 
-def test_power_cut_while_a_catalogue_is_made(folder: Path, tmp_path: Path) -> None:
+def test_power_cut_while_a_catalogue_is_made(folder: Path, tmp_path: Path, counted: Counted) -> None:
     disk = record("creation", folder)
     goal = tmp_path / "after"
     seen: Counter[str] = Counter()
-    with Tally("a new catalogue", disk.cuts()) as tally:
+    with Tally(counted, "a new catalogue", disk.cuts()) as tally:
         for number, cut, unsynced in power.sample(disk.cuts(), CUTS // 12):
             disk.rebuild(cut, unsynced, number, goal)
             acknowledged = disk.acknowledged(cut)
@@ -130,7 +134,7 @@ def read_back(session: rsm.Session, journal: robot_users.Journal) -> None:
 
 
 @pytest.mark.works
-def test_power_cut_while_a_robot_works(folder: Path, sqlite_path: Path, tmp_path: Path) -> None:
+def test_power_cut_while_a_robot_works(folder: Path, sqlite_path: Path, tmp_path: Path, counted: Counted) -> None:
     shutil.copy(sqlite_path, folder / "media.db")
     create(folder / "robot", 4, 1, 1, robot_users.TWO_SIDED, True)
     for number in range(3):
@@ -141,7 +145,7 @@ def test_power_cut_while_a_robot_works(folder: Path, sqlite_path: Path, tmp_path
         session.pools.create(pool_of("mortal"), media_type=robot_users.TWO_SIDED, allocate_from_free=True)
     disk = record("robot", folder)
     assert len(disk.acknowledged(len(disk.deeds))) == 5
-    with Tally("a robot at work", disk.cuts()) as tally:
+    with Tally(counted, "a robot at work", disk.cuts()) as tally:
         for number, cut, unsynced in power.sample(disk.cuts(), max(4, CUTS // 40)):
             shutil.rmtree(folder)
             shutil.rmtree(f"{folder}-journals")

@@ -24,6 +24,7 @@ import builders
 import pytest
 import robot_users
 import sqlalchemy
+from counting import Counted
 from robot_users import LONG_MS, Journal, check_left, pool_of, settle
 
 import rsm
@@ -181,7 +182,9 @@ def robot(url: str, tmp_path: Path) -> Robot:
     return Robot(url, tmp_path)
 
 
-def test_two_share_a_robot_and_are_killed(robot: Robot, backend: str, connect: Callable[..., rsm.Session]) -> None:
+def test_two_share_a_robot_and_are_killed(
+    robot: Robot, backend: str, connect: Callable[..., rsm.Session], counted: Counted
+) -> None:
     mounts, kills = (MOUNTS, KILLS) if backend == "sqlite" else (MOUNTS // 2, KILLS // 2)
     names = ("one", "two")
     robot.make(14, 2, 12)
@@ -204,10 +207,11 @@ def test_two_share_a_robot_and_are_killed(robot: Robot, backend: str, connect: C
     assert min(blocks) > robot_users.CARTRIDGES_EACH  # what is given back for good is not counted
     robot.check(session)
     took_over = session.read(lambda each: each.rows(sqlalchemy.select(model.Library.epoch)))
-    counted = [journal.mounts for journal in journals]
-    assert min(counted) >= mounts
+    mounted = [journal.mounts for journal in journals]
+    assert min(mounted) >= mounts
     epochs = max(row.epoch for row in took_over)
-    print(f"\n{backend}: mounts {counted}, kills {kills}, take-overs {epochs}, blocks {blocks}, {seconds:.1f} s")
+    text = f"mounts {mounted}, take-overs {epochs}, blocks {blocks}, {seconds:.1f} s"
+    counted("kills of processes that share a robot", {backend: kills}, text)
 
 
 class Mortals:
@@ -240,7 +244,9 @@ class Mortals:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_killed_at_every_moment_of_the_work(robot: Robot, connect: Callable[..., rsm.Session]) -> None:
+def test_killed_at_every_moment_of_the_work(
+    robot: Robot, connect: Callable[..., rsm.Session], counted: Counted
+) -> None:
     robot.make(4, 1, 3, robot_users.TWO_SIDED, sides=2)
     with connect(worker=False) as session:
         robot.furnish(session, "mortal", media_type=robot_users.TWO_SIDED)
@@ -257,5 +263,6 @@ def test_killed_at_every_moment_of_the_work(robot: Robot, connect: Callable[...,
                 robot.check(session)
         passed = Counter(json.loads((robot.folder / "moments").read_text()))
     assert moments == passed.total() // STRIDE
+    counted("kills at a chosen moment of library work", {"mounts": moments})
     assert min(passed.values()) > 10
     assert len(passed) == 4
