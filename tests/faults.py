@@ -84,6 +84,20 @@ class Interlude(Fault):
         return super().call(what, do, *arguments)
 
 
+class Cut(Fault):
+    """Does something just before the Nth call of the driver, and breaks nothing itself."""
+
+    def __init__(self, nth: int, do: Callable[[], None]) -> None:
+        super().__init__(nth, None)
+        self._do = do
+
+    def call(self, what: str, do: Callable[..., Any], *arguments: Any) -> Any:
+        if len(self.calls) + 1 == self.nth:
+            self.fired = what
+            self._do()
+        return super().call(what, do, *arguments)
+
+
 class Planning(Fault):
     """Asks SQLite for the plan of every statement that has one."""
 

@@ -454,15 +454,19 @@ def test_a_turn_that_another_process_keeps(
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "lock",
+    [f"SELECT pg_advisory_xact_lock({_ADVISORY_KEY})", "LOCK TABLE event", "SELECT id FROM object FOR UPDATE"],
+)
 def test_a_lock_of_a_foreign_program_on_the_server(
-    face: Face, url: str, connect: Callable[..., rsm.Session], pool: Any, neighbour: faults.Neighbour
+    lock: str, face: Face, url: str, connect: Callable[..., rsm.Session], pool: Any, neighbour: faults.Neighbour
 ) -> None:
     import psycopg
 
     session = connect(busy_timeout_ms=50)
     before = builders.dump(url)
     with psycopg.connect(url) as foreign:
-        foreign.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_KEY])
+        foreign.execute(lock)
         face.check_fails(session, pool, psycopg.errors.LockNotAvailable)
         face.check_fails(session, pool, psycopg.errors.LockNotAvailable)
     check_recovered(session, url, before, neighbour)

@@ -8,6 +8,7 @@ Plain pytest fails the deletion of a pool in every way, and the others in the wa
 """
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import faults
+import psycopg
 import pytest
 from changing_calls import ALIKE, CALLS, DELETE, Call, Made, prepare_pools
 from counting import Counted
@@ -185,3 +187,66 @@ def test_nothing_is_retried_inside_a_batch(session: rsm.Session) -> None:
         assert session.pools.get(pool) == pool
         session.pools.delete(pool)
     assert pool.path not in [pool.path for pool in session.pools.list()]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", CALLS if ALL_FAULTS else ["move a cartridge", "stop taking in"])
+def test_nothing_changes_wherever_the_connection_is_cut(
+    name: str, new_url: Callable[..., str], connect: Callable[..., rsm.Session], tmp_path: Path, counted: Counted
+) -> None:
+    call = CALLS[name]
+    wanted, difference = _run_undisturbed(call, new_url(), connect, tmp_path)
+    url = new_url()
+    session = connect(database=url)
+    made = call.prepare(url, session, tmp_path / "robot")
+    with faults.watching(url) as watcher, psycopg.connect(url, autocommit=True) as other:
+
+        def cut() -> None:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'rsm' AND datname = current_database()"
+            )
+
+        before = watcher.rows()
+        for nth, statement in enumerate(wanted, 1):
+            faults.database_of(session)._forget_connections()
+            fault = faults.Cut(nth, cut)
+            with faults.in_the_way(session, fault), pytest.raises(rsm.RsmError) as raised:
+                call.make(session, made)
+            assert fault.fired == statement
+            assert type(raised.value) in (rsm.DatabaseFailureError, rsm.NotConnectedError)
+            assert isinstance(raised.value.__cause__, psycopg.OperationalError)
+            assert raised.value.outcome_unknown is statement.endswith("COMMIT")
+            assert watcher.rows() == before, statement
+            faults.check_writable(session)
+        call.make(session, made)
+        assert _difference(before, watcher.rows()) == difference
+    counted("connections cut, by call", {name: len(wanted)})
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_deadlock_with_a_foreign_program_is_survived(url: str, connect: Callable[..., rsm.Session]) -> None:
+    """It locks the pool and then waits for its turn as a writer; who has that waits for the pool."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(f"ALTER DATABASE {other.info.dbname} SET deadlock_timeout = '10ms'")
+    session = connect()
+    pool = session.pools.create(r"\Pool")
+    faults.database_of(session)._forget_connections()
+    with psycopg.connect(url) as foreign:
+        foreign.execute("SET deadlock_timeout = '1h'")
+        foreign.execute("SELECT id FROM object WHERE id = %s FOR UPDATE", [pool.id])
+        took_turn: list[bool] = []
+
+        def wait_for_turn() -> None:
+            foreign.execute("SELECT pg_advisory_xact_lock(%s)", [drivers._ADVISORY_KEY])
+            took_turn.append(True)
+            foreign.rollback()
+
+        waiting = threading.Thread(target=wait_for_turn)
+        with faults.meanwhile(session, "DELETE FROM object", waiting.start) as fault:
+            session.pools.delete(pool)
+        waiting.join()
+    assert took_turn == [True]
+    assert len([call for call in fault.calls if call.startswith("BEGIN")]) == 2
+    assert pool.path not in [pool.path for pool in session.pools.list()]
+    assert [event.call for event in session.events.list()].count("DeleteNtmsMediaPool") == 1
