@@ -6,11 +6,13 @@ import itertools
 import os
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from counting import Counted
 from libraries.support import DRIVE, SLOT
 from programs import Program
 
@@ -116,7 +118,7 @@ def killed_at(number: int, syscalls: Any, work: Callable[[], Any]) -> bool:
 
 
 def test_killed_at_any_moment_the_cartridge_is_in_one_place_and_the_next_claim_sets_the_rest_right(
-    prepared: tuple[VirtualLibrary, Callable[[], Any], Path], syscalls: Any
+    prepared: tuple[VirtualLibrary, Callable[[], Any], Path], syscalls: Any, counted: Counted
 ) -> None:
     library, work, saved = prepared
     before = places_on_disk(saved)
@@ -132,6 +134,7 @@ def test_killed_at_any_moment_the_cartridge_is_in_one_place_and_the_next_claim_s
         if not killed:
             break
     assert ends[0] == before
+    counted("kills of a process that works a virtual library", {"at each system call": len(ends) - 1})
     changes = sum(one != other for one, other in itertools.pairwise(ends))
     assert changes == (ends[-1] != before)
 
@@ -164,11 +167,11 @@ def test_killed_while_making_nothing_is_taken_for_a_library_or_a_cartridge(
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.ENOENT])
 def test_failing_at_any_moment_is_an_error_that_names_the_place_and_nothing_is_lost(
-    prepared: tuple[VirtualLibrary, Callable[[], Any], Path], syscalls: Any, number: int
+    prepared: tuple[VirtualLibrary, Callable[[], Any], Path], syscalls: Any, number: int, counted: Counted
 ) -> None:
     library, work, saved = prepared
     before = places_on_disk(saved)
-    failed: set[str] = set()
+    failed: Counter[str] = Counter()
     done: list[dict[str, str]] = []
     for moment in moments():
         begin_again(library, saved)
@@ -189,7 +192,7 @@ def test_failing_at_any_moment_is_an_error_that_names_the_place_and_nothing_is_l
         if error is None:
             done.append(places)
         else:
-            failed.add(syscalls.names[moment - 1])
+            failed[syscalls.names[moment - 1]] += 1
             assert library.directory in str(error)
             assert error.outcome_unknown or places == before
         library.claim(4)
@@ -197,7 +200,9 @@ def test_failing_at_any_moment_is_an_error_that_names_the_place_and_nothing_is_l
         assert leaks() == []
         if moment > len(syscalls.names):
             break
-    assert failed >= {"open", "flock"}
+    counted("POSIX calls of a virtual library that failed", failed, errno.errorcode[number])
+    assert failed["open"]
+    assert failed["flock"]
     assert all(places == done[-1] for places in done)
 
 
