@@ -450,3 +450,35 @@ def test_a_batch_is_one_transaction_with_its_events(world: World) -> None:
         session.pools.create(r"\One\Two")
     assert [event.after and event.after["path"] for event in events] == [r"\One", r"\One\Two"]
     assert {event.at for event in events} == {events[0].at}
+
+
+def calls_about(session: rsm.Session, kind: Kind, named: Any) -> list[Callable[[], object]]:
+    """Return calls about an object of a kind that is not there."""
+    objects = session.objects
+    return [
+        lambda: objects.get(kind, named),
+        lambda: objects.update(kind, named, name="x"),
+        lambda: objects.attribute(kind, named, "note"),
+        lambda: objects.set_attribute(kind, named, "note", b""),
+        lambda: objects.disable(kind, named),
+        lambda: session.acl.get(kind, named),
+        lambda: session.acl.set(kind, named, rsm.SecurityDescriptor()),
+    ]
+
+
+def test_every_call_knows_every_kind_or_refuses_it(session: rsm.Session, url: str) -> None:
+    objects = session.objects
+    refusals = (
+        *(rsm.ObjectNotFoundError, rsm.InvalidParameterError, rsm.AccessDeniedError, rsm.NoSecurityOnObjectError),
+    )
+    with nothing_changed(url):
+        for kind in Kind:
+            for list_all in (objects.list, objects.stream, objects.stream_rows):
+                with contextlib.nullcontext() if kind in REAL_KINDS else refused(rsm.InvalidParameterError):
+                    list_all(kind)
+            for named in ("nothing is called so", uuid.UUID(int=7)):
+                for call in calls_about(session, kind, named):
+                    with pytest.raises(refusals):
+                        call()
+            with refused(rsm.ObjectNotFoundError if kind in REAL_KINDS else rsm.InvalidParameterError):
+                objects.find(kind, "nothing is called so")

@@ -62,11 +62,11 @@ class Objects(Noun):
         """Return the id of the one object with this name, bar code or pool path.
 
         Raises:
-            InvalidParameterError: several have that name.
+            InvalidParameterError: such objects have no names, or several have that name.
             ObjectNotFoundError: none has.
         """
         check_types({"text": text}, str)
-        return self.session.read(_existing, known_kind(kind), text)
+        return self.session.read(_existing, _known(kind), text)
 
     def list(self, kind: Kind, container: uuid.UUID | None = None, *, include_root: bool = False) -> "list[uuid.UUID]":
         """Return the ids of the objects of a kind in a container, in order; None is the whole system.
