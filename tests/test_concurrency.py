@@ -12,6 +12,7 @@ from typing import Any
 
 import builders
 import pytest
+from counting import Counted
 from programs import run_together
 
 import rsm
@@ -49,7 +50,9 @@ def run_workers(url: str, count: int) -> list[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("backend", "count"), [("sqlite", 500), ("postgresql", 80)], indirect=["backend"])
-def test_eight_processes_share_a_catalogue(url: str, count: int, connect: Callable[..., rsm.Session]) -> None:
+def test_eight_processes_share_a_catalogue(
+    url: str, backend: str, count: int, connect: Callable[..., rsm.Session], counted: Counted
+) -> None:
     robot = builders.add_library(url)
     session = connect()
     for media_type in ("LTO-8", "LTO-7"):
@@ -69,7 +72,8 @@ def test_eight_processes_share_a_catalogue(url: str, count: int, connect: Callab
     end = min(lines[-1]["at"] for lines in seen)
     done = [sum(line["at"] <= end for line in lines) for lines in seen]
     span = max(lines[-1]["at"] for lines in seen) - min(lines[0]["at"] for lines in seen)
-    print(f"{PROCESSES} x {count} calls in {span:.1f} s; worst share {min(done) / (sum(done) / PROCESSES):.2f}")
+    text = f"in {span:.1f} s, worst share {min(done) / (sum(done) / PROCESSES):.2f}"
+    counted(f"calls of {PROCESSES} processes on one catalogue", {backend: PROCESSES * count}, text)
 
 
 def assert_every_change_has_its_event(

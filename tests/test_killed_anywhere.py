@@ -25,7 +25,7 @@ from rsm.libraries.virtual import add_cartridge, create
 
 pytestmark = pytest.mark.works
 
-KILLS = int(os.environ.get("RSM_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("RSM_TEST_KILLS", "8"))
 TAPES = tuple(f"A{number:05}" for number in range(6))
 OK = "ERROR_SUCCESS"
 CLEANER, CLEANER_SLOT = "CLN001", 12

@@ -19,7 +19,7 @@ from counting import Counted
 
 pytestmark = pytest.mark.skipif(not sqlite_files.is_reachable(), reason=sqlite_files.NEEDED)
 ALL = os.environ.get("RSM_TEST_FAULTS") == "all"
-STEP_BYTES = 10_000 if ALL else 150_000
+STEP_BYTES = 10_000 if ALL else 250_000
 UNLIKE = (
     *("create a pool", "enter a cartridge", "allocate a medium", "request a mount", "end an inventory"),
     memory.EXPORT,

@@ -18,6 +18,7 @@ from typing import Any
 import builders
 import mounting
 import pytest
+from counting import Counted
 from mounting import LONG_MS, Heard, Stock
 from programs import Program
 from robot_users import check_left, settle
@@ -115,7 +116,13 @@ CALLS = ("move", "load_drive", "unload_drive")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("error", [is_busy, is_not_ready])
 def test_a_device_that_fails_for_a_moment_is_asked_again(
-    stock: Stock, url: str, monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], call: str, after: bool
+    stock: Stock,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Callable[[], Exception],
+    call: str,
+    after: bool,
+    counted: Counted,
 ) -> None:
     failing = Failing(monkeypatch, VirtualLibrary, call, error, after=after)
     failing.at = lambda number: number == 1
@@ -123,6 +130,7 @@ def test_a_device_that_fails_for_a_moment_is_asked_again(
         assert read(mount)
     check(stock, url)
     assert failing.failed == 1
+    counted("calls of a device that failed", {call: failing.failed})
 
 
 @sqlite_only
@@ -130,13 +138,20 @@ def test_a_device_that_fails_for_a_moment_is_asked_again(
 @pytest.mark.parametrize("call", CALLS[:2])
 @pytest.mark.parametrize("error", [is_full, is_broken])
 def test_a_device_that_breaks_is_told_and_looked_at(
-    stock: Stock, url: str, monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception], call: str, after: bool
+    stock: Stock,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Callable[[], Exception],
+    call: str,
+    after: bool,
+    counted: Counted,
 ) -> None:
     failing = Failing(monkeypatch, VirtualLibrary, call, error, after=after)
     failing.at = lambda number: number == 1
     with pytest.raises(type(error())):
         stock.session.mounts.mount(stock.media[0], write=True, timeout_ms=LONG_MS)
     check(stock, url)
+    counted("calls of a device that failed", {call: failing.failed})
 
 
 @sqlite_only
@@ -169,7 +184,7 @@ def test_a_device_that_cannot_be_looked_at_after_trouble_is_taken_over_anew(
 @sqlite_only
 @pytest.mark.parametrize("after", [False, True])
 def test_a_catalogue_that_fails_at_any_write_of_the_worker(
-    stock: Stock, url: str, monkeypatch: pytest.MonkeyPatch, after: bool
+    stock: Stock, url: str, monkeypatch: pytest.MonkeyPatch, after: bool, counted: Counted
 ) -> None:
     settle(stock.session)
     failing = Failing(monkeypatch, Worker, "write", lambda: DatabaseFailureError("disk I/O error"), after=after)
@@ -184,6 +199,7 @@ def test_a_catalogue_that_fails_at_any_write_of_the_worker(
         check_left(stock.session, url, stock.folder)
     assert failing.failed > 6
     check(stock, url)
+    counted("writes of the worker that failed", {"once done" if after else "before": failing.failed})
 
 
 @sqlite_only
