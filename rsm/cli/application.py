@@ -7,6 +7,7 @@ does.
 from __future__ import annotations
 
 import errno
+import functools
 import importlib.metadata
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -113,9 +114,8 @@ def run_command(argv: Sequence[str]) -> int:
 
 
 def _run_guarded(argv: Sequence[str], settings: Settings) -> int:
-    command = get_command(application)
     try:
-        result = command.main(args=list(argv), prog_name="rsm", obj=settings, standalone_mode=False)
+        result = _command().main(args=list(argv), prog_name="rsm", obj=settings, standalone_mode=False)
     except rsm.RsmError as error:
         _report_refusal(error, settings)
         return REFUSED
@@ -132,6 +132,12 @@ def _run_guarded(argv: Sequence[str], settings: Settings) -> int:
         discard_output()  # so do typer and rich end when nobody reads a help text
         return UNREAD
     return result if isinstance(result, int) else DONE
+
+
+@functools.cache
+def _command() -> Any:
+    """Return the nouns and verbs as click takes them; to make them takes longer than most verbs."""
+    return get_command(application)
 
 
 def _asks_for_json(argv: Sequence[str]) -> bool:
