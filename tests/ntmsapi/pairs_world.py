@@ -63,6 +63,7 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     for function in json.loads((TESTS / "data" / "functions.json").read_text())
     if hasattr(ntmsapi, function["name"])
 }
+MOST_USES = 30
 ATTACH = worker.attach  # before tests put something idle in its place
 ALICE = Caller("user:alice", groups=("group:staff",))
 WRITERS = frozenset(FUNCTIONS) - {
@@ -614,7 +615,7 @@ class Worlds:
 
     def __init__(self, postgresql: Postgresql, sqlite_templates: Callable[[str], Path], folder: Path) -> None:
         self._postgresql, self._sqlite_templates, self.folder = postgresql, sqlite_templates, folder
-        self._shared: dict[tuple[str, str], World] = {}
+        self._shared: dict[tuple[str, str], tuple[World, int]] = {}
         self._fresh: list[World] = []
         self._memory: dict[str, int] | None = None
         self._stopped: StoppedServer | None = None
@@ -625,7 +626,7 @@ class Worlds:
 
     def __exit__(self, *_: object) -> None:
         place.default_path = self._usual
-        for world in (*self._shared.values(), *self._fresh):
+        for world in (*(world for world, _ in self._shared.values()), *self._fresh):
             world.close()
         if self._stopped is not None:
             self._stopped.close()
@@ -640,10 +641,14 @@ class Worlds:
         return f"sqlite:///{path}"
 
     def shared(self, backend: str, era: str = "2003") -> World:
-        """Return the world of a database and an era that all cases share."""
-        if (backend, era) not in self._shared:
-            self._shared[backend, era] = World(self, self.url(backend, era), era)
-        return self._shared[backend, era]
+        """Return the world of a database and an era that cases share, each with those before and after it."""
+        world, uses = self._shared.pop((backend, era), (None, 0))
+        if world is not None and uses == MOST_USES:  # what so many left in it is slow to read
+            world.close()
+            world, uses = None, 0
+        world = world or World(self, self.url(backend, era), era)
+        self._shared[backend, era] = world, uses + 1
+        return world
 
     def fresh(self, backend: str, era: str = "2003") -> World:
         """Return a world that the case may ruin."""
@@ -657,7 +662,7 @@ class Worlds:
             url = self.url("sqlite")
             child = run_script(__file__, url)
             report = json.loads(child)
-            assert report["before"] == everything(url)
+            assert report["before"] == repr(everything(url))
             self._memory = report["codes"]
         return self._memory
 
@@ -674,7 +679,7 @@ def _exhaust_memory(url: str) -> None:
     worker.attach = lambda database: None  # no work in the background
     world = World(None, url, "2003")
     calls = {name: sound_call(world, name) for name in SOUND}
-    before = everything(url)
+    before = repr(everything(url))
     lender = world.session._database._readers
     lent = lender.lend()
     with contextlib.suppress(MemoryError):  # not even the pragma's own answer fits
