@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import uuid
 import warnings
@@ -43,6 +44,34 @@ _LONG = (
     "test_rights",
     "test_bad_input",
 )
+
+
+_BYTECODE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the programs that tests start share their bytecode, where it is not kept: each would compile all of it."""
+    if not sys.dont_write_bytecode:
+        return
+    shared = getattr(config, "workerinput", {}).get("bytecode")
+    if shared is None:
+        config.stash[_BYTECODE] = tempfile.TemporaryDirectory(prefix="rsm-bytecode-", ignore_cleanup_errors=True)
+        shared = config.stash[_BYTECODE].name
+        if config.getoption("numprocesses", None):
+            return  # the processes of xdist take it on: what they read themselves lies elsewhere, compiled
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or it was -B
+    os.environ["PYTHONPYCACHEPREFIX"] = shared
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of xdist where that bytecode is."""
+    if _BYTECODE in node.config.stash:
+        node.workerinput["bytecode"] = node.config.stash[_BYTECODE].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _BYTECODE in config.stash:
+        config.stash[_BYTECODE].cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
