@@ -57,6 +57,15 @@ def test_rows_survive_the_way_there_and_back(new_url: Callable[..., str]) -> Non
     assert schema.check(second) == []
 
 
+def test_tables_that_refer_to_each_other_are_no_catalogue(url: str) -> None:
+    with behind(url) as connection:
+        connection.exec_driver_sql("CREATE TABLE one (id INTEGER PRIMARY KEY)")
+        connection.exec_driver_sql("CREATE TABLE two (id INTEGER PRIMARY KEY, one INTEGER REFERENCES one)")
+        connection.exec_driver_sql("ALTER TABLE one ADD COLUMN two INTEGER REFERENCES two")
+    with pytest.raises(rsm.DatabaseFailureError, match="in a circle"):
+        exported(url)
+
+
 def test_rows_survive_the_way_to_the_other_database(tmp_path: Path, postgresql: Postgresql) -> None:
     urls = [str(tmp_path / "1.db"), postgresql.database(empty=True), str(tmp_path / "2.db")]
     text = WHOLE
