@@ -143,9 +143,9 @@ class _Contents:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             if connection.execute(self._SHAPE).fetchone() == self._shape:
-                connection.execute("SET LOCAL session_replication_role = replica")
+                deletions = (f"DELETE FROM {table}" for table in self._rows)
+                connection.execute("; ".join(["SET LOCAL session_replication_role = replica", *deletions]))
                 for table, rows in self._rows.items():
-                    connection.execute(f"DELETE FROM {table}")
                     if rows:
                         with connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
                             copy.write(rows)
