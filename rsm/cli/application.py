@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import copy
 import errno
 import functools
 import importlib.metadata
@@ -136,8 +137,33 @@ def _run_guarded(argv: Sequence[str], settings: Settings) -> int:
 
 @functools.cache
 def _command() -> Any:
-    """Return the nouns and verbs as click takes them; to make them takes longer than most verbs."""
-    return get_command(application)
+    """Return the nouns and verbs as click takes them, the verbs of each noun made when they are first looked at."""
+    command: Any = _made([], application.registered_commands)
+    command.commands = _Commands(command.commands)
+    return command
+
+
+def _made(nouns: list[Any], verbs: list[Any]) -> Any:
+    """Make these nouns, with all their verbs, and these verbs of the application."""
+    part = copy.copy(application)
+    part.registered_groups, part.registered_commands = nouns, verbs
+    return get_command(part)
+
+
+class _Commands(dict[str, Any]):
+    """The nouns and verbs by name; to make all of them takes longer than most verbs, so nouns are made when wanted."""
+
+    def __init__(self, verbs: dict[str, Any]) -> None:
+        self._nouns = {str(noun.name): noun for noun in application.registered_groups}
+        super().__init__({**verbs, **dict.fromkeys(self._nouns)})
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name in self and self[name] is None:
+            self[name] = _made([self._nouns[name]], []).commands[name]
+        return super().get(name, default)
+
+    def items(self) -> Any:
+        return {name: self.get(name) for name in self}.items()
 
 
 def _asks_for_json(argv: Sequence[str]) -> bool:

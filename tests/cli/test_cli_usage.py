@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from rsm.cli.application import application
+from rsm.cli.application import _command, application
 
 Command = Callable[..., Any]
 POOL = r"\App\Daily"
@@ -49,6 +49,16 @@ def test_nouns_and_verbs_are_those_of_the_contract() -> None:
     wanted = {(noun, verb) for noun, verbs in NOUNS_AND_VERBS.items() for verb in verbs.split()}
     assert {words for words in COMMANDS if len(words) == 2} == wanted
     assert {words[0] for words in COMMANDS if len(words) == 1} == {*NOUNS_AND_VERBS, "view", "worker", "demo"}
+
+
+def test_verbs_that_are_made_when_wanted_are_those_of_the_application() -> None:
+    def told(command: Any) -> tuple[Any, ...]:
+        return command.help, command.epilog, [(each.name, each.opts, each.help) for each in command.params]
+
+    made = dict(walk(_command()))
+    assert [(words, told(command)) for words, command in made.items()] == [
+        (words, told(command)) for words, command in COMMANDS.items()
+    ]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
