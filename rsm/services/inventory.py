@@ -344,14 +344,15 @@ class Comparison:
         ]
 
     def gone(self, *, complete: bool) -> list[Any]:
-        """Return the cartridges that were not seen where they are on record; `complete`: nor anywhere else."""
-        return [
+        """Return the cartridges not seen where they are on record, in order; `complete`: nor anywhere else."""
+        gone = (
             medium
             for medium in self._known.values()
             if medium.id not in self.targets
             and medium.id not in self._unjudged
             and (medium.element in self._read or (complete and medium.element is None))
-        ]
+        )
+        return sorted(gone, key=lambda medium: medium.id)  # a server tells them in another order every time
 
     def drives_to_set(self) -> list[tuple[uuid.UUID, bool]]:
         """Return the drives that are said to hold something unknown and do not, or the other way round."""
