@@ -12,6 +12,7 @@ import faults
 import pytest
 import sqlalchemy
 import test_statements_failing as statements
+from counting import Counted
 from watch import new_events, nothing_changed, refused
 
 import rsm
@@ -503,8 +504,9 @@ def test_nothing_changes_whichever_call_of_the_driver_fails(
     neighbour: faults.Neighbour,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    counted: Counted,
 ) -> None:
     calls = {each: statements.Call(_prepare, call) for each, call in _CALLS.items()}
     monkeypatch.setattr(statements, "CALLS", calls)
     run = statements.test_nothing_changes_whichever_call_of_the_driver_fails
-    run(name, backend, new_url, connect, neighbour, tmp_path)
+    run(name, backend, new_url, connect, neighbour, tmp_path, counted)
