@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from mounting import CAPACITY_BYTES, LONG_MS, Heard, Stock
 from watch import nothing_changed, refused
 
 import rsm
-from rsm.constants import NtmsDriveState, NtmsLmState, NtmsOperationalState
+from rsm import model
+from rsm.constants import NtmsDriveState, NtmsLmState, NtmsMediaState, NtmsOperationalState
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsPartitionState as State
 from rsm.nouns.waiting import WaitReason
@@ -355,6 +357,23 @@ def test_the_delay_of_a_deferred_dismount_is_the_drives_own(make: Make) -> None:
     mount(stock, stock.media[0]).dismount(deferred=True)
     stock.settle()
     assert stock.place(stock.media[0])[:4] == "slot"
+
+
+def test_a_dismount_that_was_put_off_empties_the_drive_of_what_is_in_it_by_then(make: Make, url: str) -> None:
+    stock = make(media=2)
+    first, second = stock.media
+    mount(stock, first).dismount(deferred=True)
+    (put_off,) = stock.session.requests.list(live=True)
+    looked_at = stock.session.libraries.identify(stock.slots[1], deferred=True)
+    assert looked_at is not None
+    stock.session.requests.wait(looked_at, timeout_ms=LONG_MS)
+    assert stock.place(second) == "drive-01"
+    builders.set_columns(url, model.LibraryRequest, put_off.id, due=datetime.now(UTC))
+    mounting.look(stock.session, stock.library)
+    stock.settle()
+    for medium in stock.media:
+        assert stock.place(medium)[:4] == "slot"
+        assert stock.cartridge(medium).media_state is NtmsMediaState.NTMS_MEDIASTATE_IDLE
 
 
 def test_a_second_side_needs_the_cartridge_turned_over(make: Make) -> None:

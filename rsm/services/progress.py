@@ -139,7 +139,9 @@ def _write_start(transaction: Transaction, start: Start, epoch: int) -> None:
             details={"side": step.side, "inverted": step.inverted},
         )
     if start.steps and request.medium_id is not None:
-        set_media_state(transaction, request.medium_id, NtmsMediaState.NTMS_MEDIASTATE_INUSE)
+        # A drive is emptied of what is in it by then, be it another cartridge than the one that was let go of.
+        for medium_id in start.media if request.operation == queue.DISMOUNT else (request.medium_id,):
+            set_media_state(transaction, medium_id, NtmsMediaState.NTMS_MEDIASTATE_INUSE)
     after = {"state": int(queue.INPROCESS), "drive_id": start.drive_id}
     queue.record_change(transaction, "begin", request.id, after)
 
