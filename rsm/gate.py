@@ -8,6 +8,9 @@ Byte 0 is the turnstile: who waits for the gate, byte 1, holds the turnstile mea
 gate and comes straight back queues behind those who were there before. Byte 2 shows that an upgrade runs. A blocking
 wait has no time-out in POSIX, so it is done by a thread of the gate's own; a wait given up stays in the queue for
 whoever asks next in this process, and lets go by itself when nobody does.
+
+To hand the gate over takes longer than a small transaction. So a process that leaves while others wait keeps it for a
+moment, and has it at once if it comes back; but all that for a few milliseconds only, then it is the others' turn.
 """
 
 import contextlib
@@ -24,6 +27,8 @@ from pathlib import Path
 from rsm.errors import DatabaseFailureError, NotEnoughMemoryError
 
 _TURNSTILE, _GATE, _UPGRADE = 0, 1, 2
+_TURN_SECONDS = 0.01  # how long a process may leave and come back before those who wait have their turn
+_LINGER_SECONDS = 0.0005  # how long it may stay away
 
 
 class GateTimeoutError(Exception):
@@ -82,10 +87,13 @@ class _Waiter:
             self._wanted = False
 
 
-def _run_all(waits: "queue.SimpleQueue[_Waiter | None]") -> None:
-    """Wait for whoever asks, one after the other, until None: a thread for each would take longer than most waits."""
-    while (waiter := waits.get()) is not None:
-        waiter.run()
+_Work = Callable[[], None]
+
+
+def _do_all(work: "queue.SimpleQueue[_Work | None]") -> None:
+    """Do one thing after the other until None: a thread for each would take longer than most waits."""
+    while (do := work.get()) is not None:
+        do()
 
 
 class Gate:
@@ -107,7 +115,12 @@ class Gate:
         self._threads = threading.Lock()
         self._process = 0  # the one that entered last
         self._waiter: _Waiter | None = None
-        self._waits: queue.SimpleQueue[_Waiter | None] | None = None  # for the thread that waits, once there is one
+        self._work: queue.SimpleQueue[_Work | None] | None = None  # for the gate's own thread, once there is one
+        self._turn = threading.Lock()  # over the next three
+        self._lingers = False  # the gate is ours and nobody is in it
+        self._is_watched = False  # the thread will end that
+        self._left = 0.0
+        self._turn_ends = 0.0
         self._marks = threading.Lock()
         self._upgrades = 0
 
@@ -122,7 +135,9 @@ class Gate:
         if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise GateTimeoutError
         try:
-            self._lock(until)
+            if not self._come_back():
+                self._lock(until)
+                self._turn_ends = time.monotonic() + _TURN_SECONDS
         except BaseException:
             self._threads.release()
             raise
@@ -131,10 +146,49 @@ class Gate:
     def leave(self) -> None:
         """Give the gate back after `enter`."""
         try:
-            if os.getpid() == self._process:  # a child that forked meanwhile has neither lock nor file
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+            if os.getpid() == self._process and not self._linger():  # a child has neither lock nor file
+                self._let_go()
+        except BaseException:  # Ctrl-C
+            self._let_go()
+            raise
         finally:
             self._threads.release()
+
+    def _let_go(self) -> None:
+        with self._turn:
+            self._lingers = False
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+
+    def _linger(self) -> bool:
+        """Keep the gate for a moment, if others wait for it and the turn is not over."""
+        if self._work is None or time.monotonic() >= self._turn_ends or not self._is_locked_elsewhere(_TURNSTILE):
+            return False
+        with self._turn:
+            self._lingers, self._left = True, time.monotonic()
+            if not self._is_watched:
+                self._work.put(self._watch)
+                self._is_watched = True
+        return True
+
+    def _watch(self) -> None:
+        """Let go of the gate if nobody comes back."""
+        while True:
+            time.sleep(_LINGER_SECONDS)
+            with self._turn:
+                if self._lingers and time.monotonic() < self._left + _LINGER_SECONDS:
+                    continue
+                if self._lingers:
+                    self._lingers = False
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+                self._is_watched = False
+                return
+
+    def _come_back(self) -> bool:
+        if not self._lingers:
+            return False
+        with self._turn:
+            lingered, self._lingers = self._lingers, False
+            return lingered
 
     @contextlib.contextmanager
     def held(self, seconds: float) -> Iterator[None]:
@@ -163,12 +217,12 @@ class Gate:
             raise waiter.error
 
     def _begin_to_wait(self) -> _Waiter:
-        if self._waits is None:
-            waits: queue.SimpleQueue[_Waiter | None] = queue.SimpleQueue()
-            threading.Thread(target=_run_all, args=(waits,), name="rsm-gate", daemon=True).start()
-            self._waits = waits
+        if self._work is None:
+            work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+            threading.Thread(target=_do_all, args=(work,), name="rsm-gate", daemon=True).start()
+            self._work = work
         waiter = _Waiter(self._descriptor)
-        self._waits.put(waiter)
+        self._work.put(waiter.run)
         return waiter
 
     def _lock_at_once(self) -> bool:
@@ -200,9 +254,10 @@ class Gate:
 
     def upgrade_is_marked(self) -> bool:
         """Tell whether any process shows the upgrade mark; asking takes no lock, so that askers do not meet."""
-        if self._upgrades:
-            return True
-        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, _UPGRADE, 1, 0)
+        return bool(self._upgrades) or self._is_locked_elsewhere(_UPGRADE)
+
+    def _is_locked_elsewhere(self, place: int) -> bool:
+        wanted = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
         found = struct.unpack("hhqqi", fcntl.fcntl(self._descriptor, fcntl.F_GETLK, wanted)[: len(wanted)])
         return bool(found[0] != fcntl.F_UNLCK)
 
@@ -218,9 +273,16 @@ class Gate:
         another file under a lock call.
         """
         if not self.waits:
-            os.close(self._descriptor)
-            if self._waits is not None:
-                self._waits.put(None)
+            with self._turn:
+                self._lingers = False
+                os.close(self._descriptor)
+            if self._work is not None:
+                self._work.put(None)
+
+    def forget(self) -> None:
+        """Close the file in the child of a fork, where there is no thread and no lock but the parent's."""
+        self._turn = threading.Lock()
+        self.close()
 
 
 # The gates this process has open: a second descriptor of one file, once closed, would take the first one's locks along.
@@ -325,7 +387,7 @@ def _after_fork_in_child() -> None:
     global _gates_lock
     _gates_lock = threading.Lock()
     for gate in _gates.values():
-        gate.close()
+        gate.forget()
     _gates.clear()
 
 

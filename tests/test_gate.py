@@ -1,5 +1,6 @@
 """The write gate: one at a time, fair between processes, bounded, and free again when its holder dies."""
 
+import contextlib
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from programs import Program
 
+import rsm.gate
 from rsm.gate import Gate, GateTimeoutError, close_gate, open_gate
 
 HEAD = """
@@ -103,7 +105,7 @@ def tried(path: str, seconds: float = 0) -> str:
 
 
 def test_six_processes_take_turns_one_at_a_time_and_fairly(path: str, tmp_path: Path) -> None:
-    counter, limit = tmp_path / "counter", 600
+    counter, limit = tmp_path / "counter", 3_000  # many rounds: each has the gate for some milliseconds
     counter.write_bytes(bytes(16))
     programs = [Program(TAKE_TURNS, path, counter, limit) for _ in range(6)]
     try:
@@ -176,13 +178,61 @@ def test_a_gate_closes_with_its_thread(path: str) -> None:
     with Program(HOLD, path) as other:
         assert other.hear() == "held"
         gate = open_gate(path, 0o600)
-        threading.Timer(0, other.tell).start()
+        with pytest.raises(GateTimeoutError):
+            gate.enter(0)
+        other.tell()
         with gate.held(LONG):
             pass
         (waiter,) = [each for each in threading.enumerate() if each not in others and each.name == "rsm-gate"]
         close_gate(gate)
         waiter.join(LONG)
         assert not waiter.is_alive()
+
+
+@contextlib.contextmanager
+def wanted(gate: Gate, path: str) -> Iterator[Program]:
+    """Hold a gate that has had to wait before, with another process waiting for it."""
+    with Program(HOLD, path) as first:
+        assert first.hear() == "held"
+        with pytest.raises(GateTimeoutError):
+            gate.enter(0)
+        first.tell()
+        with gate.held(LONG), Program(TRY, path, LONG) as other:
+            while not gate._is_locked_elsewhere(rsm.gate._TURNSTILE):
+                time.sleep(0.001)
+            yield other
+
+
+def test_who_does_not_come_back_lets_others_in(gate: Gate, path: str) -> None:
+    with wanted(gate, path) as other:
+        gate.leave()
+        assert other.hear() == "held"
+        gate.enter(LONG)
+
+
+def test_who_comes_back_at_once_is_let_in_first(gate: Gate, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsm.gate, "_LINGER_SECONDS", LONG)
+    monkeypatch.setattr(rsm.gate, "_TURN_SECONDS", LONG)
+    with wanted(gate, path) as other:
+        for _ in range(3):
+            gate.leave()
+            gate.enter(LONG)
+            assert tried(path) == "refused"
+        gate._turn_ends = 0.0
+        gate.leave()
+        assert other.hear() == "held"
+        gate.enter(LONG)
+
+
+def test_closing_gives_up_a_gate_that_lingers(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsm.gate, "_LINGER_SECONDS", LONG)
+    monkeypatch.setattr(rsm.gate, "_TURN_SECONDS", LONG)
+    gate = Gate(path, 0o600)
+    with wanted(gate, path) as other:
+        gate.leave()
+        gate.close()
+        assert other.hear() == "held"
+        monkeypatch.setattr(gate, "leave", lambda: None)
 
 
 def test_a_killed_holder_frees_the_gate(gate: Gate, path: str) -> None:
