@@ -538,7 +538,7 @@ class Database:
             error = error.orig
         failure = self.driver.failure(error, self.label)
         failure.outcome_unknown = committing
-        if isinstance(failure, NotConnectedError):
+        if isinstance(failure, NotConnectedError) or self.driver.may_be_locked_out(error):
             self._forget_connections()
         raise failure from error
 

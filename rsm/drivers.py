@@ -86,6 +86,9 @@ class Driver(Protocol):
     def count_heard(self, connection: Any, before: int) -> int:
         """Return a number unlike the one before if such a connection heard of a change since; never wait."""
 
+    def may_be_locked_out(self, error: BaseException) -> bool:
+        """Tell whether a lock of this process itself may be in the way, which ends with the connection that has it."""
+
     def failure(self, error: BaseException, label: str) -> RsmError:
         """Return what a driver's error means."""
 
@@ -200,6 +203,13 @@ class Sqlite:
 
         source.backup(connection, progress=watch, sleep=0.05)
 
+    def may_be_locked_out(self, error: BaseException) -> bool:
+        """Tell whether a lock of this process itself may be in the way, which ends with the connection that has it.
+
+        SQLite keeps a lock that the system failed to take back.
+        """
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+
     def failure(self, error: BaseException, label: str) -> RsmError:
         """Return what a driver's error means."""
         if isinstance(error, MemoryError):
@@ -311,6 +321,10 @@ class Postgresql:
         """Run a statement once for each set of parameters."""
         with connection.cursor() as cursor:
             cursor.executemany(sql, parameters)
+
+    def may_be_locked_out(self, error: BaseException) -> bool:
+        """Tell whether a lock of this process itself may be in the way: the server takes every lock back."""
+        return False
 
     def failure(self, error: BaseException, label: str) -> RsmError:
         """Return what a driver's error means."""

@@ -31,6 +31,8 @@ PASSING = () if ALL else ("fcntl",)  # a lock that fails makes SQLite try again 
 class Catalogue:
     """A catalogue made ready for one call, its session, and one fault in the way of its files."""
 
+    busy_timeout_ms = 30_000
+
     def __init__(self, template: Path, folder: Path, call: Call) -> None:
         self.path = folder / "media.db"
         self.folder = folder
@@ -46,7 +48,7 @@ class Catalogue:
         return f"sqlite:///{self.path}"
 
     def open(self) -> rsm.Session:
-        return rsm.connect(self.path, caller=faults.ADMINISTRATOR)
+        return rsm.connect(self.path, caller=faults.ADMINISTRATOR, busy_timeout_ms=self.busy_timeout_ms)
 
     def begin_again(self) -> None:
         """Put the catalogue back as it was before the call."""
@@ -126,3 +128,22 @@ def test_nothing_changes_whichever_posix_call_fails(
     assert seen.total() > 1
     refused = [each for each in seen if not each.endswith("done")]
     assert refused or not ALL
+
+
+def test_no_lock_that_the_system_failed_to_take_back_keeps_the_next_call_out(
+    sqlite_path: Path, tmp_path: Path, counted: Counted
+) -> None:
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    catalogue = Catalogue(sqlite_path, folder, CALLS[DELETE])
+    catalogue.busy_timeout_ms = 100
+    others = {*sqlite_files.POSIX_CALLS, "fsync"} - {"fcntl"}
+    seen: Counter[str] = Counter()
+    for nth in range(1, 26):  # those of opening; a later one makes SQLite try again for ten seconds
+        catalogue.begin_again()
+        fault = sqlite_files.PosixFault(nth, errno.EIO, others)
+        seen[call_once(catalogue, fault, opening=True) or "done"] += 1
+        assert fault.fired == "fcntl"
+    counted("POSIX calls that failed, by call", {"locks while opening": seen.total()}, f"{dict(seen)}")
+    assert seen["ERROR_DATABASE_FAILURE"]
+    assert seen["done"]
