@@ -227,7 +227,7 @@ class Postgresql:
 
     path: Path | None = None
     begin_write = (
-        f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_WRITE_MS};"
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = {_IDLE_WRITE_MS};"
         f" SELECT pg_advisory_xact_lock({_ADVISORY_KEY})"
     )
     take_time: str | None = "SET LOCAL idle_in_transaction_session_timeout = 0"

@@ -250,3 +250,22 @@ def test_a_deadlock_with_a_foreign_program_is_survived(url: str, connect: Callab
     assert len([call for call in fault.calls if call.startswith("BEGIN")]) == 2
     assert pool.path not in [pool.path for pool in session.pools.list()]
     assert [event.call for event in session.events.list()].count("DeleteNtmsMediaPool") == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_writer_sees_what_was_committed_before_its_turn_whatever_the_server_has_as_default(
+    level: str, url: str, connect: Callable[..., rsm.Session]
+) -> None:
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(f"ALTER DATABASE {other.info.dbname} SET default_transaction_isolation = '{level}'")
+        session = connect()
+        pool = session.pools.create(r"\Pool")
+        faults.database_of(session)._forget_connections()
+
+        def touch() -> None:
+            other.execute("UPDATE object SET kind = kind WHERE id = %s", [pool.id])
+
+        with faults.meanwhile(session, "DELETE FROM object", touch) as fault:
+            session.pools.delete(pool)
+    assert len([call for call in fault.calls if call.startswith("BEGIN")]) == 1
