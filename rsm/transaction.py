@@ -69,6 +69,22 @@ class Versions:
         return settings.get(LOAD) if isinstance(settings, dict) else None
 
 
+class _Undone:
+    """Stands for the connection of a transaction that the database has undone: every statement fails as the last did.
+
+    SQLite, out of memory or room, ends the transaction with the statement; on its connection the next one would be
+    committed by itself, should whoever makes the change go on after the error.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def execute(self, *_: object) -> NoReturn:
+        raise self._error
+
+    executemany = cursor = execute
+
+
 class Transaction:
     """An open transaction, good for the one call that it was opened for. Services run statements on it, no more."""
 
@@ -161,7 +177,7 @@ class Transaction:
         try:
             self._database.driver.execute_many(self._raw, compiled.sql, bound)
         except self._database.driver.errors as error:
-            self._database.fail(error)
+            self._fail(error)
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -171,7 +187,7 @@ class Transaction:
         try:
             yield
         except BaseException:
-            if self._database.driver.in_transaction(self._raw):
+            if self.alive:
                 self.run(f"ROLLBACK TO SAVEPOINT {name}")
                 self.run(f"RELEASE SAVEPOINT {name}")
             raise
@@ -180,28 +196,34 @@ class Transaction:
     @property
     def alive(self) -> bool:
         """Whether the database still holds the transaction open; after some failures SQLite has undone all of it."""
-        return self._database.driver.in_transaction(self._raw)
+        return not isinstance(self._raw, _Undone) and self._database.driver.in_transaction(self._raw)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        """Raise what a driver's error means; after one that undid everything no later statement may stand alone."""
+        if not self.alive:
+            self._raw = _Undone(error)
+        self._database.fail(error)
 
     def run(self, sql: str) -> Any:
         """Run a fixed statement of this module's own."""
         try:
             return self._raw.execute(sql)
         except self._database.driver.errors as error:
-            self._database.fail(error)
+            self._fail(error)
 
     def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
         bound = compiled.bind(parameters)
         try:
             return self._raw.execute(compiled.sql, bound)
         except self._database.driver.errors as error:
-            self._database.fail(error)
+            self._fail(error)
 
     def _fetch(self, cursor: Any) -> list[Any]:
         """Return all rows and close the cursor: left open it keeps the locks of a connection that is closed."""
         try:
             raw_rows: list[Any] = cursor.fetchall()
         except self._database.driver.errors as error:
-            self._database.fail(error)
+            self._fail(error)
         finally:
             cursor.close()
         return raw_rows

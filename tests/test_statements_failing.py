@@ -7,6 +7,7 @@ Plain pytest fails the deletion of a pool in every way, and the others in the wa
 `RSM_TEST_FAULTS=all pytest -n0 -s --timeout=0 tests/test_statements_failing.py`.
 """
 
+import contextlib
 import os
 import threading
 from collections import Counter
@@ -15,15 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import builders
 import faults
 import psycopg
 import pytest
+import sqlalchemy
 from changing_calls import ALIKE, CALLS, DELETE, Call, Made, prepare_pools
 from counting import Counted
 from psycopg.errors import SerializationFailure
 
 import rsm
-from rsm import drivers
+from rsm import drivers, model
+from rsm.db import Transaction
 
 ALL_FAULTS = os.environ.get("RSM_TEST_FAULTS") == "all"
 
@@ -269,3 +273,23 @@ def test_a_writer_sees_what_was_committed_before_its_turn_whatever_the_server_ha
         with faults.meanwhile(session, "DELETE FROM object", touch) as fault:
             session.pools.delete(pool)
     assert len([call for call in fault.calls if call.startswith("BEGIN")]) == 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_no_statement_stands_alone_once_the_transaction_was_undone(session: rsm.Session, url: str) -> None:
+    pool = session.pools.create(r"\Pool")
+    with builders.behind(url) as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER undoing BEFORE UPDATE OF description ON media_pool BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+        )
+
+    def go_on_after_an_error(transaction: Transaction) -> None:
+        rename = sqlalchemy.update(model.MediaPool).where(model.MediaPool.id == pool.id)
+        with contextlib.suppress(rsm.DatabaseFailureError):
+            transaction.change(rename.values(description="new"))
+        assert not transaction.alive
+        transaction.change(rename.values(name="New"))
+
+    with pytest.raises(rsm.DatabaseFailureError):
+        session.write(go_on_after_an_error)
+    assert session.pools.get(pool) == pool
