@@ -27,7 +27,7 @@ from tests.benchmarks.measuring import Effort, Result, World
 
 SCALES, QUICK_SCALES = (1_000, 100_000, 1_000_000), (1_000, 10_000)
 EFFORT = Effort(calls=400, passes=5, starts=10, mounts=50, rounds=4, seconds=4)
-QUICK = Effort(calls=60, passes=3, starts=3, mounts=5, rounds=1, seconds=1)
+QUICK = Effort(calls=60, passes=3, starts=3, mounts=5, rounds=2, seconds=1)
 SMALLEST = Effort(calls=2, passes=1, starts=1, mounts=1, rounds=1, seconds=0.1, processes=2)
 # The last one leaves the three copies of a catalogue unlike each other.
 GROUPS = {module.GROUP: module for module in (writing, reading, starting, sharing, working)}
