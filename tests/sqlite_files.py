@@ -44,6 +44,7 @@ _DELETE = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 _WRITE = CFUNCTYPE(c_int, POINTER(_File), c_void_p, c_int, c_int64)
 _TRUNCATE = CFUNCTYPE(c_int, POINTER(_File), c_int64)
 _SYNC = CFUNCTYPE(c_int, POINTER(_File), c_int)
+_SLEEP = CFUNCTYPE(c_int, c_void_p, c_int)
 _SET = CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p)
 _GET = CFUNCTYPE(c_void_p, c_void_p, c_char_p)
 _PATH, _NUMBER = c_char_p, c_int
@@ -219,6 +220,19 @@ def posix_calls_replaced(replacements: dict[str, Callable[..., Any]]) -> Iterato
 _forever: list[Any] = []
 
 
+@contextlib.contextmanager
+def sleeping_skipped() -> Iterator[None]:
+    """Let SQLite not sleep between its tries: it counts them, so it gives up as it would, only at once."""
+    vfs, kept = default_vfs(), default_vfs().sleep
+    awake = _SLEEP(lambda vfs, microseconds: microseconds)
+    _forever.append(awake)
+    vfs.sleep = ctypes.cast(awake, c_void_p).value
+    try:
+        yield
+    finally:
+        vfs.sleep = kept
+
+
 class PosixFault:
     """Counts SQLite's POSIX calls, syncs included, and lets the Nth fail once; those `passing` do not count."""
 
@@ -243,7 +257,7 @@ class PosixFault:
 
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
-        """Stand before all calls of connections that are opened in the body."""
+        """Stand before all calls of connections that are opened in the body, where nobody sleeps."""
 
         def before(name: str) -> Callable[..., Any]:
             def call(real: Callable[..., Any], *arguments: Any) -> Any:
@@ -255,5 +269,6 @@ class PosixFault:
             return call
 
         calls = {name: before(name) for name in POSIX_CALLS}
-        with watch_files(lambda *_: None, lambda: self.strikes("fsync")), posix_calls_replaced(calls):
+        watching = watch_files(lambda *_: None, lambda: self.strikes("fsync"))
+        with watching, posix_calls_replaced(calls), sleeping_skipped():
             yield
