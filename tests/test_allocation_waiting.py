@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import allocating
@@ -19,6 +20,7 @@ import rsm
 from rsm import model
 from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.constants import NtmsOpreqCommand, NtmsOpreqState
+from rsm.nouns import waiting as waiting_calls
 from rsm.nouns.waiting import Waiting, WaitReason
 
 LONG_MS = 60_000
@@ -143,19 +145,19 @@ def _stop(error: type[BaseException]) -> Callable[[Waiting], None]:
     return tell
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"timeout_ms": 50}, rsm.TimeoutError),
-        ({"on_wait": _stop(Enough)}, Enough),
-        ({"on_wait": _stop(KeyboardInterrupt)}, KeyboardInterrupt),
-    ],
-)
+@pytest.mark.parametrize("error", [rsm.TimeoutError, Enough, KeyboardInterrupt])
 def test_whatever_ends_a_wait_takes_the_request_along(
-    world: World, options: dict[str, Any], error: type[BaseException]
+    world: World, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = [0.0]
+    monkeypatch.setattr(waiting_calls, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def let_time_pass(waiting: Waiting) -> None:
+        now[0] = 1.0
+
+    end = let_time_pass if error is rsm.TimeoutError else _stop(error)
     with pytest.raises(error):
-        world.session.media.allocate(r"\One", **options)
+        world.session.media.allocate(r"\One", timeout_ms=1_000, on_wait=end)
     assert requests(world) == []
     calls = [event.call for event in world.session.events.list(limit=10_000) if event.kind is Kind.NTMS_OPREQUEST]
     assert calls == ["ask_operator", "withdraw_operator_request"]
