@@ -50,7 +50,12 @@ _BYTECODE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the programs that tests start share their bytecode, where it is not kept: each would compile all of it."""
+    """Let the programs that tests start share their bytecode, where it is not kept: each would compile all of it.
+
+    And let Ctrl-C reach them: in the background of a shell it is ignored, by whatever is started there too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not sys.dont_write_bytecode:
         return
     shared = getattr(config, "workerinput", {}).get("bytecode")
