@@ -36,7 +36,7 @@ from rsm.ntmsapi.calls import Handle
 ADMINISTRATOR = rsm.Caller("user:admin", administrator=True)
 EXAMPLES = int(os.environ.get("RSM_TEST_EXAMPLES", "20"))
 CALLS_AN_EXAMPLE = 12
-PATIENCE_SECONDS = 10  # an example takes a tenth of one, unless a call waits for a library that nobody works
+PATIENCE_SECONDS = 2  # an example takes a tenth of one, unless a call waits for a library that nobody works
 quick = hypothesis.settings(
     max_examples=EXAMPLES,
     deadline=None,
