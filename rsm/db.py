@@ -34,7 +34,7 @@ from rsm.errors import (
 from rsm.gate import Turnstile
 from rsm.identity import new_id as new_id
 from rsm.lending import Connections, Lender, Lent
-from rsm.statements import Compiled, compile_statement
+from rsm.statements import statements_of
 from rsm.transaction import Origin as Origin
 from rsm.transaction import Transaction as Transaction
 from rsm.transaction import Versions as Versions
@@ -58,6 +58,7 @@ class Database:
         self.users = 0
         self._seen: tuple[int, int, int] | None = None
         self._loaded: tuple[str, Any] | None = None
+        self._judged: list[Versions | None] = [None, None]  # those that reading and writing were let pass by
         self.superseded = False  # another catalogue was loaded since: only new sessions may use it
         self._process = os.getpid()
         self._calls = threading.RLock()
@@ -74,7 +75,7 @@ class Database:
         writers, readers = self.driver.engines(self._open.add, self._open.discard)
         self._writers = Lender(writers, BUSY_TIMEOUT_MS)
         self._readers = self._writers if readers is writers else Lender(readers, BUSY_TIMEOUT_MS)
-        self.dialect = writers.dialect
+        self.statements = statements_of(writers.dialect)
         connect, errors = self._connect_alone, self.errors
         self._changes = Changes(lambda: connect(True), self._count_heard, self._hang_up, (RsmError, *errors))
         self._watcher = Watcher(self._changes.poll)
@@ -131,8 +132,8 @@ class Database:
         try:
             before = self._begin(lent, driver.begin_write if writing else driver.begin_read)
             transaction = Transaction(self, lent.raw, origin)
-            versions = transaction.versions
-            self._check_versions(versions, versions.min_writer if writing else versions.min_reader)
+            if transaction.versions is not self._judged[writing] or self.superseded:
+                self._check_versions(transaction.versions, writing=writing)
             yield transaction
             self._end(lent, driver.commit if writing else "COMMIT", before)
         except BaseException as error:
@@ -141,12 +142,13 @@ class Database:
         finally:
             self._give_back(lender, lent)
 
-    def _check_versions(self, versions: Versions, minimum: int) -> None:
-        if minimum > REVISION:
+    def _check_versions(self, versions: Versions, *, writing: bool) -> None:
+        if (versions.min_writer if writing else versions.min_reader) > REVISION:
             raise NotReadyError(f"{self.label} was upgraded by a newer program: close the session and upgrade rsm")
         self._see_load(versions)
         if self.superseded:
             raise NotReadyError(f"another catalogue was loaded into {self.label}: close the session and connect again")
+        self._judged[writing] = versions
 
     def _see_load(self, versions: Versions) -> None:
         """Notice when the catalogue is no longer the one that was seen first."""
@@ -331,7 +333,8 @@ class Database:
             self._give_back(lender, lent)
 
     def _borrow(self, lender: Lender, busy_timeout_ms: int | None = None) -> Lent:
-        self._check_alive()
+        if self.dead:
+            self._check_alive()
         try:
             lent = lender.lend()
             while not lender.is_current(lent):  # it came back while its pool was dropped
@@ -352,7 +355,7 @@ class Database:
         return lent
 
     def _give_back(self, lender: Lender, lent: Lent) -> None:
-        if not lender.is_current(lent) and lent.pooled.is_valid and self.is_ours and not self.was_replaced():
+        if not lender.is_current(lent) and lent.is_valid and self.is_ours and not self.was_replaced():
             lent.invalidate()  # its pool was dropped meanwhile: nobody else would ever close it
         lender.take_back(lent)
 
@@ -375,7 +378,7 @@ class Database:
         return self.driver.changes(lent.raw)
 
     def _end(self, lent: Lent, commit: str, before: int) -> None:
-        if not self.is_ours:
+        if self._process != os.getpid():
             raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
         committed = self._commit(lent.raw, commit)
         if self.driver.changes(lent.raw, committed) != before:
@@ -516,10 +519,6 @@ class Database:
         self._open.leave_all()
         self._writers.leave(self._open)
         self._readers.leave(self._open)
-
-    def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
-        """Return the statement as this database's driver wants it."""
-        return compile_statement(statement, self.dialect)
 
     # Errors
 

@@ -135,8 +135,9 @@ class Gate:
         if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
             raise GateTimeoutError
         try:
-            if not self._come_back():
-                self._lock(until)
+            if not (self._lingers and self._come_back()):
+                if self._waiter is not None or not self._lock_at_once():
+                    self._wait(until)
                 self._turn_ends = time.monotonic() + _TURN_SECONDS
         except BaseException:
             self._threads.release()
@@ -146,7 +147,11 @@ class Gate:
     def leave(self) -> None:
         """Give the gate back after `enter`."""
         try:
-            if os.getpid() == self._process and not self._linger():  # a child has neither lock nor file
+            if os.getpid() != self._process:
+                pass  # a child has neither lock nor file
+            elif self._work is None:  # nobody was ever waited for, and there is no thread
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _GATE)
+            elif not self._linger():
                 self._let_go()
         except BaseException:  # Ctrl-C
             self._let_go()
@@ -161,7 +166,8 @@ class Gate:
 
     def _linger(self) -> bool:
         """Keep the gate for a moment, if others wait for it and the turn is not over."""
-        if self._work is None or time.monotonic() >= self._turn_ends or not self._is_locked_elsewhere(_TURNSTILE):
+        assert self._work is not None, "others were waited for"
+        if time.monotonic() >= self._turn_ends or not self._is_locked_elsewhere(_TURNSTILE):
             return False
         with self._turn:
             self._lingers, self._left = True, time.monotonic()
@@ -184,8 +190,6 @@ class Gate:
                 return
 
     def _come_back(self) -> bool:
-        if not self._lingers:
-            return False
         with self._turn:
             lingered, self._lingers = self._lingers, False
             return lingered
@@ -199,11 +203,12 @@ class Gate:
         finally:
             self.leave()
 
-    def _lock(self, until: float) -> None:
-        if self._waiter is None or not self._waiter.adopt():
+    def _wait(self, until: float) -> None:
+        if self._waiter is not None and not self._waiter.adopt():
             self._waiter = None
             if self._lock_at_once():
                 return
+        if self._waiter is None:
             self._waiter = self._begin_to_wait()
         try:
             in_time = self._waiter.outcome(max(0.0, until - time.monotonic()))
@@ -227,15 +232,14 @@ class Gate:
 
     def _lock_at_once(self) -> bool:
         try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _TURNSTILE)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 2, _TURNSTILE)  # the gate too, or neither
         except (BlockingIOError, PermissionError):
             return False
         try:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _GATE)
-        except (BlockingIOError, PermissionError):
-            return False
-        finally:
             fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _TURNSTILE)
+        except BaseException:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 2, _TURNSTILE)
+            raise
         return True
 
     @contextlib.contextmanager

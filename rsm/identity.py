@@ -6,6 +6,7 @@ It knows nothing of catalogues.
 import contextlib
 import os
 import socket
+import struct
 import time
 import uuid
 from functools import cache
@@ -29,8 +30,16 @@ def new_id() -> uuid.UUID:
     """Return a new time-ordered UUID (version 7): milliseconds, 12 bits of their fraction, 62 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     ordered = (milliseconds << 16) | (0x7 << 12) | (rest * 4096 // 1_000_000)
-    random = int.from_bytes(os.urandom(8), "big") >> 2
+    try:
+        random = _random.pop()
+    except IndexError:  # many at once: asking the system takes longer than all the rest
+        _random.extend(each >> 2 for each in struct.unpack("64Q", os.urandom(512)))
+        random = _random.pop()
     return _make_id((ordered << 64) | (0x2 << 62) | random)
+
+
+_random: list[int] = []
+os.register_at_fork(after_in_child=_random.clear)  # parent and child must not draw the same
 
 
 def id_of_bytes(value: bytes) -> uuid.UUID:
@@ -48,8 +57,9 @@ def _make_id(number: int) -> uuid.UUID:
     """Return uuid.UUID(int=number), whose own constructor spends most of its time on its other forms."""
     made = object.__new__(uuid.UUID)
     _set(made, "int", number)
-    _set(made, "is_safe", uuid.SafeUUID.unknown)
+    _set(made, "is_safe", _UNKNOWN)
     return made
 
 
+_UNKNOWN = uuid.SafeUUID.unknown
 _set = object.__setattr__  # a UUID refuses the ordinary way

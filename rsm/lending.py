@@ -54,12 +54,13 @@ class Connections:
 class Lent:
     """A connection of an engine's pool, out of it for one transaction after the other."""
 
-    __slots__ = ("busy_timeout_ms", "pool", "pooled", "raw")
+    __slots__ = ("busy_timeout_ms", "is_valid", "pool", "pooled", "raw")
 
     def __init__(self, pooled: PoolProxiedConnection, pool: Pool, busy_timeout_ms: int) -> None:
         self.pooled = pooled
         self.pool = pool
         self.raw: Any = pooled.driver_connection
+        self.is_valid = True
         self.busy_timeout_ms = pooled.info.get("busy_timeout_ms", busy_timeout_ms)
 
     def remember_timeout(self, busy_timeout_ms: int) -> None:
@@ -68,6 +69,7 @@ class Lent:
 
     def invalidate(self) -> None:
         """Close the connection, which will not rest again."""
+        self.is_valid = False
         self.pooled.invalidate()
 
 
@@ -103,7 +105,7 @@ class Lender:
         """Let a connection rest, or go back to its pool."""
         pool = lent.pool
         assert isinstance(pool, QueuePool), "both kinds of database have one"
-        if pool is self.engine.pool and lent.pooled.is_valid and pool.overflow() <= 0:
+        if pool is self.engine.pool and lent.is_valid and pool.overflow() <= 0:
             self._resting.append(lent)
         else:
             lent.pooled.close()

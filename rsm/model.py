@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False).encode
 
 OFFLINE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE)
 STANDALONE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE)
@@ -85,19 +85,19 @@ class Id(TypeDecorator[uuid.UUID]):
     """A UUID: 16 bytes on SQLite, uuid on PostgreSQL.
 
     Our types have `to_sqlite` and `from_sqlite` where a value is not the driver's own: compiled statements run them
-    directly, without what SQLAlchemy would put around them.
+    directly, the second for no NULL, without what SQLAlchemy would put around them. `to_sqlite_inline` is the first in
+    words, for what each statement needs often.
     """
 
     impl = LargeBinary
     cache_ok = True
+    to_sqlite_inline = 'value.int.to_bytes(16, "big")'
 
     @staticmethod
     def to_sqlite(value: uuid.UUID | None) -> bytes | None:
         return None if value is None else value.int.to_bytes(16, "big")
 
-    @staticmethod
-    def from_sqlite(value: bytes | None) -> uuid.UUID | None:
-        return None if value is None else id_of_bytes(value)
+    from_sqlite = staticmethod(id_of_bytes)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(Uuid() if dialect.name == "postgresql" else LargeBinary(16))
@@ -106,7 +106,7 @@ class Id(TypeDecorator[uuid.UUID]):
         return value if dialect.name == "postgresql" else self.to_sqlite(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> uuid.UUID | None:
-        return value if dialect.name == "postgresql" else self.from_sqlite(value)
+        return value if value is None or dialect.name == "postgresql" else self.from_sqlite(value)
 
 
 class Text(TypeDecorator[str]):
@@ -125,6 +125,7 @@ class Int(TypeDecorator[int]):
     impl = BigInteger
     cache_ok = True
     from_sqlite = None
+    to_sqlite_inline = "int(value)"
 
     @staticmethod
     def to_sqlite(value: int | None) -> int | None:
@@ -142,20 +143,19 @@ class Flag(TypeDecorator[bool]):
 
     impl = Integer
     cache_ok = True
+    to_sqlite_inline = "int(value)"
 
     @staticmethod
     def to_sqlite(value: bool | None) -> int | None:
         return None if value is None else int(value)
 
-    @staticmethod
-    def from_sqlite(value: int | None) -> bool | None:
-        return None if value is None else bool(value)
+    from_sqlite = bool
 
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
         return self.to_sqlite(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> bool | None:
-        return self.from_sqlite(value)
+        return None if value is None else bool(value)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -169,8 +169,8 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     @staticmethod
-    def from_sqlite(value: int | None) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+    def from_sqlite(value: int) -> datetime:
+        return _EPOCH + timedelta(microseconds=value)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(BigInteger() if dialect.name == "postgresql" else Integer())
@@ -179,7 +179,7 @@ class Instant(TypeDecorator[datetime]):
         return self.to_sqlite(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return self.from_sqlite(value)
+        return None if value is None else self.from_sqlite(value)
 
 
 class Json(TypeDecorator[dict[str, Any]]):
@@ -192,15 +192,13 @@ class Json(TypeDecorator[dict[str, Any]]):
     def to_sqlite(value: dict[str, Any] | None) -> str | None:
         return None if value is None else _encode(value)
 
-    @staticmethod
-    def from_sqlite(value: str | None) -> dict[str, Any] | None:
-        return None if value is None else json.loads(value)
+    from_sqlite = staticmethod(json.loads)
 
     def process_bind_param(self, value: dict[str, Any] | None, dialect: Dialect) -> str | None:
         return self.to_sqlite(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, Any] | None:
-        return self.from_sqlite(value)
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
 
 
 class Bytes(TypeDecorator[bytes]):

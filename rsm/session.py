@@ -6,6 +6,7 @@ A Session serves all threads of its process and is dead in the child of a fork.
 
 import contextlib
 import contextvars
+import dataclasses
 import logging
 import os
 import secrets
@@ -13,7 +14,7 @@ import threading
 import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from rsm import db, identity, place, schema
 from rsm import worker as work
@@ -189,6 +190,7 @@ class Session:
         self.ui = UIOptions(self)
         self.catalogue = Catalogue(self)
         self.detection = Detections(self)
+        self._unexplained = db.Origin(caller.user, application, self.id)
         self._database = database
         self._busy_timeout_ms = busy_timeout_ms
         self._closed = False
@@ -333,12 +335,13 @@ class Session:
         return self._database.claims.is_held(claim_of_library(library_id))
 
     def _check_usable(self) -> None:
-        if self.closed:
+        if self._closed or self._database.dead:
             raise InvalidHandleError("the session was closed, or belongs to the process before a fork: connect again")
 
     @property
     def _origin(self) -> db.Origin:
-        return db.Origin(self.caller.user, self.application, self.id, _reasons.get().get(self.id, ""))
+        reasons = _reasons.get()
+        return dataclasses.replace(self._unexplained, reason=reasons.get(self.id, "")) if reasons else self._unexplained
 
     @contextlib.contextmanager
     def because(self, reason: str) -> Iterator[None]:
@@ -365,30 +368,31 @@ class Session:
         self._check_usable()
         if self._batch is not None:
             raise InvalidOperationError("a batch cannot be opened inside a batch")
-        with (
-            contextlib.suppress(_Rehearsed),
-            self._database.transaction(self._origin, self._busy_timeout_ms) as transaction,
-        ):
+        with contextlib.suppress(_Rehearsed), self._open_batch(self._origin, self._busy_timeout_ms) as transaction:
+            yield
+            if dry_run and transaction.alive:
+                raise _Rehearsed
+
+    @contextlib.contextmanager
+    def _open_batch(self, origin: db.Origin, busy_timeout_ms: int) -> Iterator[Transaction]:
+        with self._database.transaction(origin, busy_timeout_ms) as transaction:
             self._batches.current = transaction
             try:
-                yield
+                yield transaction
             finally:
                 self._batches.current = None
             if not transaction.alive:
                 raise DatabaseFailureError("the database had to undo the whole batch: nothing of it took effect")
-            if dry_run:
-                raise _Rehearsed
 
     def together(self, work: Callable[[], T]) -> T:
         """Make the calls of `work` one: in this thread's batch if it is in one, else a transaction of their own."""
         if self._batch is not None:
             return work()
 
-        def once() -> T:
-            with self.transaction():
-                return work()
+        def together(_: Transaction) -> T:
+            return work()
 
-        return _retried(once, "together")
+        return self._run(self._open_batch, together, (), {})
 
     @property
     def _batch(self) -> Transaction | None:
@@ -396,36 +400,36 @@ class Session:
 
     def write(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run a service in a write transaction, or in a savepoint of this thread's batch."""
-        return self._run(self._database.transaction, service, *arguments, **keywords)
+        return self._run(self._database.transaction, service, arguments, keywords)
 
     def read(self, service: Callable[Concatenate[Transaction, P], T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Run a service on a snapshot, or inside this thread's batch."""
-        return self._run(self._database.snapshot, service, *arguments, **keywords)
+        return self._run(self._database.snapshot, service, arguments, keywords)
 
     def _run(
         self,
-        open_transaction: Callable[..., contextlib.AbstractContextManager[Transaction]],
-        service: Callable[Concatenate[Transaction, P], T],
-        *arguments: P.args,
-        **keywords: P.kwargs,
+        open_transaction: Callable[[db.Origin, int], contextlib.AbstractContextManager[Transaction]],
+        service: Callable[..., T],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
     ) -> T:
+        """Run a whole call, again where the server asks for it, and keep its failures to those that are documented."""
         self._check_usable()
-
-        def once() -> T:
-            batch = self._batch
-            if batch is not None:
-                return self._run_in(batch, service, *arguments, **keywords)
-            with open_transaction(self._origin, self._busy_timeout_ms) as transaction:
-                return service(transaction, *arguments, **keywords)
-
-        return _retried(once, getattr(service, "__name__", ""), _ATTEMPTS if self._batch is None else 1)
+        batch = self._batch
+        attempts = _ATTEMPTS if batch is None else 1
+        while True:
+            attempts -= 1
+            try:
+                if batch is not None:
+                    return self._run_in(batch, service, arguments, keywords)
+                with open_transaction(self._origin, self._busy_timeout_ms) as transaction:
+                    return service(transaction, *arguments, **keywords)
+            except RsmError as error:
+                if not attempts or not db.is_retryable(error):
+                    _fail_as_documented(service, error)
 
     def _run_in(
-        self,
-        batch: Transaction,
-        service: Callable[Concatenate[Transaction, P], T],
-        *arguments: P.args,
-        **keywords: P.kwargs,
+        self, batch: Transaction, service: Callable[..., T], arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> T:
         if not batch.alive:
             raise DatabaseFailureError("the database had to undo the whole batch: leave it and begin again")
@@ -434,20 +438,15 @@ class Session:
             return service(batch, *arguments, **keywords)
 
 
-def _retried(once: Callable[[], T], name: str, attempts: int = _ATTEMPTS) -> T:
-    """Run a whole call, again where the server asks for it, and keep its failures to those that are documented."""
-    try:
-        for _ in range(1, attempts):
-            try:
-                return once()
-            except RsmError as error:
-                if not db.is_retryable(error):
-                    raise
-        return once()
-    except (DatabaseFullError, NotConnectedError) as error:
-        if name in _WITH_NOT_CONNECTED if isinstance(error, NotConnectedError) else name not in _WITHOUT_FULL:
-            raise
-        raise DatabaseFailureError(str(error), outcome_unknown=error.outcome_unknown) from error.__cause__
+def _fail_as_documented(service: Callable[..., Any], error: RsmError) -> NoReturn:
+    name = getattr(service, "__name__", "")
+    if isinstance(error, NotConnectedError):
+        is_documented = name in _WITH_NOT_CONNECTED
+    else:
+        is_documented = not isinstance(error, DatabaseFullError) or name not in _WITHOUT_FULL
+    if is_documented:
+        raise error
+    raise DatabaseFailureError(str(error), outcome_unknown=error.outcome_unknown) from error.__cause__
 
 
 class _Rehearsed(Exception):

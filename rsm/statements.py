@@ -18,6 +18,7 @@ def insert_row(table: Any, *, without: tuple[str, ...] = ()) -> Insert:
 
 
 Processor = Callable[[Any], Any]
+Expression = str  # what becomes of a `value` that is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,27 @@ class Compiled:
     results: tuple[tuple[int, Processor], ...]
 
 
-# Statements live as long as the program (module constants, cached functions), and so may what they compile to.
-_known: dict[tuple[int, str], tuple[Any, Compiled]] = {}
+class Statements(dict[Any, Compiled]):
+    """Statements as one dialect's driver wants them, each compiled when it is first asked for.
+
+    Statements live as long as the program (module constants, cached functions), and so may what they compile to.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__()
+        self._dialect = dialect
+
+    def __missing__(self, statement: Any) -> Compiled:
+        compiled = self[statement] = _compile(statement, self._dialect)
+        return compiled
 
 
-def compile_statement(statement: Any, dialect: Dialect) -> Compiled:
-    """Return a statement as a dialect's driver wants it, compiled at its first use in the process."""
-    key = (id(statement), dialect.name)
-    known = _known.get(key)
-    if known is None:
-        known = _known[key] = (statement, _compile(statement, dialect))
-    return known[1]
+_of_dialect: dict[str, Statements] = {}
+
+
+def statements_of(dialect: Dialect) -> Statements:
+    """Return the statements of a dialect, which all of the process's catalogues share."""
+    return _of_dialect.setdefault(dialect.name, Statements(dialect))
 
 
 def _compile(statement: Any, dialect: Dialect) -> Compiled:
@@ -71,7 +82,11 @@ def _compile(statement: Any, dialect: Dialect) -> Compiled:
 
 
 def _binder(
-    names: Sequence[str], processors: Sequence[Processor | None], constants: Mapping[str, Any], *, positional: bool
+    names: Sequence[str],
+    processors: Sequence[Processor | Expression | None],
+    constants: Mapping[str, Any],
+    *,
+    positional: bool,
 ) -> Callable[[Mapping[str, Any]], Any]:
     """Return what makes the driver's parameters of those of a call, which come before the statement's own constants."""
     known: dict[str, Any] = {}
@@ -81,10 +96,12 @@ def _binder(
         if name in constants:
             known[f"constant_{number}"] = constants[name]
             value = f"given.get({name!r}, constant_{number})"
-        if processor is not None:
+        if isinstance(processor, str):
+            value = f"None if (value := {value}) is None else {processor}"
+        elif processor is not None:
             known[f"process_{number}"] = processor
             value = f"process_{number}({value})"
-        values.append(value if positional else f"{name!r}: {value}")
+        values.append(f"({value})" if positional else f"{name!r}: ({value})")
     listed = ", ".join(values)
     return _function("given", f"[{listed}]" if positional else f"{{{listed}}}", known)
 
@@ -121,7 +138,7 @@ def _function(parameter: str, expression: str, known: dict[str, Any]) -> Process
 
 def _bind_processor(kind: Any, dialect: Dialect) -> Any:
     if dialect.name == "sqlite" and hasattr(kind, "to_sqlite"):
-        return kind.to_sqlite
+        return getattr(kind, "to_sqlite_inline", kind.to_sqlite)
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 

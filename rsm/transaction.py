@@ -5,7 +5,6 @@ It begins and ends nothing; `rsm.db` does. Errors of the driver and stored value
 
 import contextlib
 import functools
-import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +18,7 @@ from rsm.drivers import Driver
 from rsm.errors import DatabaseFailureError, RsmError
 from rsm.gate import GateTimeoutError
 from rsm.security import AccessEra, Policy
-from rsm.statements import Compiled
+from rsm.statements import Compiled, Statements
 
 T = TypeVar("T")
 LOAD = "load"  # the setting of a catalogue that tells which import brought it
@@ -31,9 +30,7 @@ class Owner(Protocol):
     driver: Driver
     label: str
     is_sqlite: bool
-
-    def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
-        """Return the statement as the driver wants it."""
+    statements: Statements
 
     def fail(self, error: BaseException, *, committing: bool = False) -> NoReturn:
         """Raise what a driver's error means."""
@@ -93,7 +90,7 @@ class Transaction:
     def __init__(self, database: Owner, raw: Any, origin: Origin) -> None:
         self._database = database
         self._raw = raw
-        self._savepoints = itertools.count()
+        self._savepoints = 0
         self.origin = origin
         self.now = datetime.now(UTC)
         self.versions = self._read_versions()
@@ -106,19 +103,29 @@ class Transaction:
 
     def compiled(self, statement: sqlalchemy.Executable) -> Compiled:
         """Return a statement as the driver wants it, for who makes something of its raw rows."""
-        return self._database.compiled(statement)
+        return self._database.statements[statement]
 
     def raw_rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
         """Run a statement and return all its rows as the driver gives them."""
-        return self._fetch(self._execute(self._database.compiled(statement), parameters))
+        return self._fetch(self._execute(statement, parameters)[1])
 
     def rows(self, statement: sqlalchemy.Executable, **parameters: Any) -> list[Any]:
         """Run a statement and return all its rows, as named tuples of Python values."""
-        compiled = self._database.compiled(statement)
-        raw_rows = self._fetch(self._execute(compiled, parameters))
+        compiled, cursor = self._execute(statement, parameters)
+        raw_rows = self._fetch(cursor)
         assert compiled.row is not None, "a statement without columns has no rows"
         try:
             return [compiled.row(row) for row in raw_rows]
+        except (ValueError, OverflowError) as error:
+            self._refuse(error)
+
+    def joined(self, statement: sqlalchemy.Executable, **parameters: Any) -> tuple[Any, list[Any]]:
+        """Run a statement that joins one row to many; return the first as `row` does, and all as the driver does."""
+        compiled, cursor = self._execute(statement, parameters)
+        raw_rows = self._fetch(cursor)
+        assert compiled.row is not None, "a statement without columns has no rows"
+        try:
+            return (compiled.row(raw_rows[0]) if raw_rows else None), raw_rows
         except (ValueError, OverflowError) as error:
             self._refuse(error)
 
@@ -136,10 +143,10 @@ class Transaction:
         except (ValueError, OverflowError) as error:
             self._refuse(error)
 
-    def decoded(self, make: Callable[[list[Any]], T], rows: list[Any]) -> T:
-        """Return what `make` makes of rows, which fails as `decoding`."""
+    def decoded(self, make: Callable[..., T], *stored: Any) -> T:
+        """Return what `make` makes of stored values, which fails as `decoding`."""
         try:
-            return make(rows)
+            return make(*stored)
         except RsmError:
             raise
         except (ValueError, OverflowError) as error:
@@ -167,12 +174,12 @@ class Transaction:
 
     def change(self, statement: sqlalchemy.Executable, **parameters: Any) -> int:
         """Run a statement that changes rows and return how many it changed."""
-        count: int = self._execute(self._database.compiled(statement), parameters).rowcount
+        count: int = self._execute(statement, parameters)[1].rowcount
         return count
 
     def change_many(self, statement: sqlalchemy.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
         """Run a statement once for each set of parameters."""
-        compiled = self._database.compiled(statement)
+        compiled = self._database.statements[statement]
         bound = [compiled.bind(each) for each in parameters]
         try:
             self._database.driver.execute_many(self._raw, compiled.sql, bound)
@@ -182,7 +189,8 @@ class Transaction:
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what the body did if it raises, and nothing else of the transaction."""
-        name = f"call_{next(self._savepoints)}"
+        self._savepoints += 1
+        name = f"call_{self._savepoints}"
         self.run(f"SAVEPOINT {name}")
         try:
             yield
@@ -211,10 +219,11 @@ class Transaction:
         except self._database.driver.errors as error:
             self._fail(error)
 
-    def _execute(self, compiled: Compiled, parameters: Mapping[str, Any]) -> Any:
+    def _execute(self, statement: sqlalchemy.Executable, parameters: Mapping[str, Any]) -> tuple[Compiled, Any]:
+        compiled = self._database.statements[statement]
         bound = compiled.bind(parameters)
         try:
-            return self._raw.execute(compiled.sql, bound)
+            return compiled, self._raw.execute(compiled.sql, bound)
         except self._database.driver.errors as error:
             self._fail(error)
 

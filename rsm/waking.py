@@ -23,7 +23,9 @@ class Watcher:
         """Count what `poll` hears of: True if the catalogue changed since it was last asked. It must not raise."""
         self._poll = poll
         self._process = os.getpid()
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
+        self._sleeping = 0
         self._number = 0
         self._polling = False
         self._closed = False
@@ -59,15 +61,15 @@ class Watcher:
                     leading.enter_context(self._leading())
                     leads = True
                 if not leads:
-                    self._condition.wait(left)
+                    self._sleep(left)
                 elif not self._ask() and self._number == seen:  # it may have been woken while it asked
-                    self._condition.wait(min(left, _POLL_SECONDS))
+                    self._sleep(min(left, _POLL_SECONDS))
             return self._number
 
     def wake(self) -> None:
         """Count a change that this process made, and wake all who wait."""
-        if self._is_ours:
-            with self._condition:
+        if self._process == os.getpid():
+            with self._lock:
                 self._count()
 
     def close(self) -> None:
@@ -79,16 +81,25 @@ class Watcher:
 
     def forget(self) -> None:
         """Be closed, in the child of a fork: none of the threads that waited is there."""
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._condition = threading.Condition(self._lock)
         self._closed = True
 
     @property
     def _is_ours(self) -> bool:
         return self._process == os.getpid()
 
+    def _sleep(self, seconds: float) -> None:
+        self._sleeping += 1
+        try:
+            self._condition.wait(seconds)
+        finally:
+            self._sleeping -= 1
+
     def _count(self) -> None:
         self._number += 1
-        self._condition.notify_all()
+        if self._sleeping:
+            self._condition.notify_all()
 
     @contextlib.contextmanager
     def _leading(self) -> Iterator[None]:

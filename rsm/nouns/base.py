@@ -69,7 +69,7 @@ class Runner(Protocol):
 def check_types(arguments: dict[str, Any], *expected: type, optional: bool = False) -> None:
     """Refuse arguments of a wrong Python type; a bool is no number (TypeError)."""
     for name, value in arguments.items():
-        if value is None and optional:
+        if type(value) in expected or (value is None and optional):
             continue
         wrong_bool = isinstance(value, bool) and bool not in expected
         if not isinstance(value, expected) or wrong_bool:

@@ -40,13 +40,13 @@ _TABLE_OF_SCOPE: dict[Scope, type[Any]] = {Scope.POOL: MediaPool, Scope.LIBRARY:
 
 
 def entries(rows: Iterable[Any]) -> tuple[Ace, ...]:
-    """Return the entries of rows that were joined to them; a guard without any has one row of nothing."""
-    return tuple(_entry(row.allow, row.trustee, row.rights, row.inherited) for row in rows if row.allow is not None)
+    """Return the entries that stored rows end with; a guard without any has one row of nothing."""
+    return tuple([_entry(*row[-4:]) for row in rows if row[-4] is not None])
 
 
 @lru_cache(maxsize=1024)
-def _entry(allow: bool, trustee: str, rights: int, inherited: bool) -> Ace:
-    return Ace(allow, trustee, AccessRights(rights), inherited)
+def _entry(allow: int, trustee: str, rights: int, inherited: int) -> Ace:
+    return Ace(bool(allow), trustee, AccessRights(rights), bool(inherited))
 
 
 @cache
@@ -89,16 +89,16 @@ _OFFLINE_LIBRARY = (
 
 
 def _guard(transaction: Transaction, statement: Executable, what: str, **parameters: Any) -> Guard:
-    rows = transaction.rows(statement, **parameters)
-    if not rows:
+    row, stored = transaction.joined(statement, **parameters)
+    if row is None:
         raise DatabaseFailureError(f"the catalogue has lost {what}: run rsm db check")
-    return Guard(rows[0].owner, entries(rows))
+    return Guard(row.owner, transaction.decoded(entries, stored))
 
 
 def read_guard(transaction: Transaction, kind: Kind, object_id: uuid.UUID) -> Guard | None:
     """Return the guard that protects an object, None if there is no such object or its guard is gone."""
-    rows = transaction.rows(_select_guard(kind), id=object_id)
-    return Guard(rows[0].owner, entries(rows)) if rows else None
+    row, stored = transaction.joined(_select_guard(kind), id=object_id)
+    return None if row is None else Guard(row.owner, transaction.decoded(entries, stored))
 
 
 def require(transaction: Transaction, caller: Caller, call: str, kind: Kind, object_id: uuid.UUID) -> None:

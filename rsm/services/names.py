@@ -38,6 +38,8 @@ def check_name(name: str, what: str = "name", *, may_be_empty: bool = False) -> 
     Raises:
         InvalidNameError: it is empty, longer than 63 units, or has control characters or lone surrogates.
     """
+    if name.isascii() and name.isprintable() and 0 < len(name) <= MAXIMUM_NAME:
+        return name  # as nearly all are
     if not name and not may_be_empty:
         raise InvalidNameError(f"a {what} cannot be empty")
     if units(name) > MAXIMUM_NAME:
@@ -76,8 +78,9 @@ def parse_path(path: str) -> tuple[str, ...]:
         return ()
     levels = path.removeprefix(SEPARATOR).split(SEPARATOR)
     for level in levels:
-        check_level(level)
-    check_path_length(join_path(levels))
+        check_name(level, "pool name")
+    if 2 * (len(path) + 1) > MAXIMUM_PATH:  # no character has more than two units
+        check_path_length(join_path(levels))
     return tuple(levels)
 
 
@@ -108,6 +111,8 @@ def check_attribute_name(name: str) -> str:
 
 
 def _text(text: str, what: str, length: int) -> str:
+    if not text:
+        return text
     if units(text) > length - 1:
         raise InvalidParameterError(f"a {what} has at most {length - 1} UTF-16 units; this one has {units(text)}")
     if "\0" in text or any(unicodedata.category(character) == "Cs" for character in text):

@@ -5,6 +5,7 @@ It needs no right for finding; reading an object needs its right. It never chang
 
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -332,7 +333,11 @@ def pool_criterion(transaction: Transaction, reference: Reference) -> tuple[int 
     """
     if isinstance(reference, uuid.UUID):
         return None, {"id": reference}
-    levels = parse_path(reference)
+    return levels_criterion(transaction, parse_path(reference))
+
+
+def levels_criterion(transaction: Transaction, levels: Sequence[str]) -> tuple[int | None, dict[str, Any]]:
+    """Return what `pool_criterion` does for the pool with these levels, which are well formed."""
     if len(levels) <= _JOINED_LEVELS:
         return len(levels), {f"level_{number}": level for number, level in enumerate(levels)}
     reached = root_pool(transaction)

@@ -54,6 +54,7 @@ from rsm.services.objects import (
     Reference,
     existing,
     find,
+    levels_criterion,
     path_column,
     pool_at,
     pool_criterion,
@@ -80,6 +81,9 @@ _HAS_MEDIA = exists().where(PhysicalMedium.pool_id == MediaPool.id)
 _HAS_POOLS = exists().where(_Child.parent_id == MediaPool.id)
 _FIELDS = [column for column in MediaPool.__table__.columns if column.name != "modified"]
 _REMEMBERED = [column.name for column in _FIELDS if column.name != "id"]
+
+
+_check_maximum = number("max_allocates")
 
 
 @cache
@@ -119,13 +123,12 @@ class Node:
 
     __slots__ = ("guard", "id", "media_type_id", "path", "pool_type")
 
-    def __init__(self, rows: list[Any]) -> None:
-        row = rows[0]
+    def __init__(self, row: Any, stored: list[Any]) -> None:
         self.id: uuid.UUID = row.id
         self.pool_type = NtmsPoolType(row.pool_type)
         self.media_type_id: uuid.UUID | None = row.media_type_id
         self.path: str = row.path or SEPARATOR
-        self.guard = Guard(row.owner, access.entries(rows))
+        self.guard = Guard(row.owner, access.entries(stored))
 
 
 class Pool(Node):
@@ -133,10 +136,10 @@ class Pool(Node):
 
     __slots__ = ("has_media", "has_pools", "row")
 
-    def __init__(self, rows: list[Any]) -> None:
-        super().__init__(rows)
-        self.row = rows[0]
-        self.has_media, self.has_pools = bool(self.row.has_media), bool(self.row.has_pools)
+    def __init__(self, row: Any, stored: list[Any]) -> None:
+        super().__init__(row, stored)
+        self.row = row
+        self.has_media, self.has_pools = bool(row.has_media), bool(row.has_pools)
 
 
 def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
@@ -146,8 +149,8 @@ def look_up(transaction: Transaction, reference: Reference) -> Pool | None:
         InvalidNameError: the path is not well formed.
     """
     depth, parameters = pool_criterion(transaction, reference)
-    rows = transaction.rows(_select_pool(depth), **parameters)
-    return transaction.decoded(Pool, rows) if rows else None
+    row, stored = transaction.joined(_select_pool(depth), **parameters)
+    return None if row is None else transaction.decoded(Pool, row, stored)
 
 
 def get_pool(transaction: Transaction, reference: Reference) -> Pool:
@@ -195,7 +198,7 @@ def create_pool(
         AccessDeniedError: the right on the parent, or on the root for a top-level pool, is missing.
         AlreadyExistsError: there is a pool of that name.
     """
-    number("max_allocates")(max_allocates)
+    _check_maximum(max_allocates)
     check_description(description)
     descriptor = SecurityDescriptor() if security is None else check_descriptor(security)
     levels = parse_path(path)
@@ -277,12 +280,12 @@ def missing_parents(transaction: Transaction, path: str) -> list[str]:
 
 def _parent_for(transaction: Transaction, levels: tuple[str, ...]) -> tuple[Node, bool]:
     """Return the pool that a path of these levels lies in, and whether there is one of that path already."""
-    path = join_path(levels[:-1])
-    depth, parameters = pool_criterion(transaction, path)
-    rows = transaction.rows(_select_parent(depth), name=levels[-1], **parameters)
-    if not rows:
-        raise ObjectNotFoundError(f"there is no media pool {path} to create {levels[-1]!a} in: create it first")
-    return transaction.decoded(Node, rows), bool(rows[0].taken)
+    depth, parameters = levels_criterion(transaction, levels[:-1])
+    row, stored = transaction.joined(_select_parent(depth), name=levels[-1], **parameters)
+    if row is None:
+        missing = join_path(levels[:-1])
+        raise ObjectNotFoundError(f"there is no media pool {missing} to create {levels[-1]!a} in: create it first")
+    return transaction.decoded(Node, row, stored), bool(row.taken)
 
 
 def _check_can_hold_pools(parent: Node) -> None:
@@ -372,7 +375,7 @@ _WRITABLE: dict[str, Any] = {
     "media_type": lambda value: value,
     "allocate_from_free": _policy("allocate_from_free", NTMS_ALLOCATE_FROMSCRATCH),
     "deallocate_to_free": _policy("deallocate_to_free", NTMS_DEALLOCATE_TOSCRATCH),
-    "max_allocates": number("max_allocates"),
+    "max_allocates": _check_maximum,
 }
 _COLUMN = {
     "media_type": "media_type_id",

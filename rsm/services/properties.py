@@ -380,7 +380,7 @@ def _guarding(transaction: Transaction, kind: Kind, reference: Reference) -> tup
     if kind not in GUARD_KINDS:
         raise NoSecurityOnObjectError(f"a {spoken(kind)} has no security of its own: its pool, library or computer has")
     owner = transaction.row(_select_owner(kind), id=object_id).owner
-    return object_id, Guard(owner, access.entries(transaction.rows(_ACES, id=object_id)))
+    return object_id, Guard(owner, transaction.decoded(access.entries, transaction.raw_rows(_ACES, id=object_id)))
 
 
 def read_security(transaction: Transaction, caller: Caller, kind: Kind, reference: Reference) -> SecurityDescriptor:
