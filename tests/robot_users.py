@@ -161,13 +161,30 @@ def use(url: str, name: str, seed: int, mounts: int, folder: Path) -> None:
 
 # What is left afterwards
 
+_LIVE = sqlalchemy.select(
+    model.LibraryRequest.id, model.LibraryRequest.name, model.LibraryRequest.state, model.LibraryRequest.due
+).where(model.LibraryRequest.completed.is_(None))
+_LIBRARY_AT = sqlalchemy.select(model.Library.id).where(
+    model.Library.address == sqlalchemy.bindparam("address", type_=model.Text())
+)
+_OPEN_SESSIONS = sqlalchemy.select(model.Session.id).where(model.Session.closed.is_(None))
+_HELD_MOUNTS = sqlalchemy.select(model.Mount.id).where(model.Mount.dismountable_from.is_(None))
+_IN_USE = sqlalchemy.select(model.PhysicalMedium.id).where(
+    model.PhysicalMedium.media_state == int(NtmsMediaState.NTMS_MEDIASTATE_INUSE)
+)
+_SIDES = (
+    sqlalchemy.select(
+        model.Side.id, model.Side.mounted, model.Mount.drive_id, model.PhysicalMedium.drive_id.label("held_by")
+    )
+    .join(model.PhysicalMedium, model.PhysicalMedium.id == model.Side.medium_id)
+    .outerjoin(model.Mount, model.Mount.side_id == model.Side.id)
+)
+
 
 def list_due(transaction: Transaction) -> list[Any]:
     """Return the live requests, but for those that are to wait for long."""
     soon = transaction.now + timedelta(seconds=60)
-    columns = (model.LibraryRequest.id, model.LibraryRequest.name, model.LibraryRequest.state)
-    requests = sqlalchemy.select(*columns, model.LibraryRequest.due).where(model.LibraryRequest.completed.is_(None))
-    return [row for row in transaction.rows(requests) if row.due is None or row.due < soon]
+    return [row for row in transaction.rows(_LIVE) if row.due is None or row.due < soon]
 
 
 def settle(session: rsm.Session) -> None:
@@ -186,8 +203,7 @@ def check_left(session: rsm.Session, url: str, robot: Path) -> dict[str, str]:
     """Wait for the end of all work; see that nothing is left in anybody's hands; return where every cartridge is."""
     settle(session)
     lying = sorted((path.name, path.parent.name) for path in robot.glob("*-*/*") if path.is_dir())
-    at = sqlalchemy.select(model.Library.id).where(model.Library.address == str(robot))
-    library = session.read(lambda transaction: transaction.one(at, "the robot").id)
+    library = session.read(lambda transaction: transaction.one(_LIBRARY_AT, "the robot", address=str(robot)).id)
     names = {slot.id: f"slot-{slot.number:04}" for slot in session.libraries.slots(library)}
     names |= {drive.id: f"drive-{drive.number:02}" for drive in session.libraries.drives(library)}
     names |= {port.id: f"port-{port.number:02}" for port in session.libraries.ports(library)}
@@ -201,33 +217,19 @@ def check_left(session: rsm.Session, url: str, robot: Path) -> dict[str, str]:
 
 
 def open_sessions(transaction: Transaction, own: object) -> list[object]:
-    rows = transaction.rows(sqlalchemy.select(model.Session.id).where(model.Session.closed.is_(None)))
-    return [row.id for row in rows if row.id != own]
+    return [row.id for row in transaction.rows(_OPEN_SESSIONS) if row.id != own]
 
 
 def left_in_use(transaction: Transaction) -> list[object]:
     """Return mounts that nobody gave back, and cartridges that are being worked with."""
-    mounts = transaction.rows(sqlalchemy.select(model.Mount.id).where(model.Mount.dismountable_from.is_(None)))
-    in_use = int(NtmsMediaState.NTMS_MEDIASTATE_INUSE)
-    media = sqlalchemy.select(model.PhysicalMedium.id).where(model.PhysicalMedium.media_state == in_use)
-    return [*mounts, *transaction.rows(media)]
+    return [*transaction.rows(_HELD_MOUNTS), *transaction.rows(_IN_USE)]
 
 
 def sides_without_mount(transaction: Transaction) -> list[object]:
     """Return sides that are said to be mounted and are not, or the other way round, or in another drive."""
-    rows = transaction.rows(
-        sqlalchemy.select(
-            model.Side.id,
-            model.Side.mounted,
-            model.Mount.drive_id,
-            model.PhysicalMedium.drive_id.label("held_by"),
-        )
-        .join(model.PhysicalMedium, model.PhysicalMedium.id == model.Side.medium_id)
-        .outerjoin(model.Mount, model.Mount.side_id == model.Side.id)
-    )
     return [
         row
-        for row in rows
+        for row in transaction.rows(_SIDES)
         if bool(row.mounted) != (row.drive_id is not None) or (row.mounted and row.drive_id != row.held_by)
     ]
 

@@ -104,6 +104,9 @@ def test_nothing_changes_whichever_call_of_the_driver_fails(
     session = connect(database=url)
     made = call.prepare(url, session, tmp_path / "robot")
     tried: Counter[str] = Counter()
+    statements = faults.database_of(session).statements
+    faults.check_writable(session)
+    compiled = set(statements)
     with faults.watching(url) as watcher:
         before = watcher.rows()
         for mode in modes_for(name, backend):
@@ -122,6 +125,7 @@ def test_nothing_changes_whichever_call_of_the_driver_fails(
                 assert mode.after
                 assert _difference(before, watcher.rows()) == difference, mode.name
                 break
+    assert set(statements) == compiled, "a statement was made for one call, and stays for ever"
     neighbour.ask("leave")
     counted(f"statements that failed on {backend}, by call", {name: tried.total()}, f"{dict(tried)}")
 

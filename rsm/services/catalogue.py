@@ -6,7 +6,7 @@ It opens no file and loads nothing; `rsm.transfer` does.
 import uuid
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import aliased
 
 from rsm.constants import NtmsInventoryMethod
@@ -37,6 +37,7 @@ _IN_HAND = (
 )
 _NEWEST_EVENT = select(func.coalesce(func.max(Event.id), 0).label("id"))
 _SETTINGS = select(Catalogue.settings)
+_UPDATE_SETTINGS = update(Catalogue).values(settings=bindparam("new_settings", type_=Catalogue.settings.type))
 _ROBOTS = select(Library.id, Library.inventory_method).where(Library.online == 1).order_by(Library.id)
 _COMPUTER = select(Computer.id)
 _OPEN_SESSIONS = select(Session.id).where(Session.closed.is_(None)).order_by(Session.id)
@@ -92,7 +93,7 @@ def settle_in(transaction: Transaction, source: str) -> None:
         if method is not NtmsInventoryMethod.NTMS_INVENTORY_NONE:
             queue.queue_inventory(transaction, library.id, method)
     settings: dict[str, Any] = transaction.one(_SETTINGS, "the row that describes it").settings
-    transaction.change(update(Catalogue).values(settings={**settings, LOAD: str(uuid.uuid4())}))
+    transaction.change(_UPDATE_SETTINGS, new_settings={**settings, LOAD: str(uuid.uuid4())})
     computer = transaction.one(_COMPUTER, "the computer object").id
     events.record(
         transaction,
