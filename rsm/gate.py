@@ -113,7 +113,7 @@ class Gate:
         except FileExistsError:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._threads = threading.Lock()
-        self._process = 0  # the one that entered last
+        self._process = os.getpid()
         self._waiter: _Waiter | None = None
         self._work: queue.SimpleQueue[_Work | None] | None = None  # for the gate's own thread, once there is one
         self._turn = threading.Lock()  # over the next three
@@ -131,18 +131,24 @@ class Gate:
             GateTimeoutError: it was not free within `seconds`.
             OSError: the lock itself failed.
         """
-        until = time.monotonic() + seconds
-        if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
-            raise GateTimeoutError
+        if not self._threads.acquire(blocking=False):
+            seconds = self._queue_up(seconds)
         try:
             if not (self._lingers and self._come_back()):
                 if self._waiter is not None or not self._lock_at_once():
-                    self._wait(until)
-                self._turn_ends = time.monotonic() + _TURN_SECONDS
+                    self._wait(time.monotonic() + seconds)
+                if self._work is not None:
+                    self._turn_ends = time.monotonic() + _TURN_SECONDS
         except BaseException:
             self._threads.release()
             raise
-        self._process = os.getpid()
+
+    def _queue_up(self, seconds: float) -> float:
+        """Wait for this process's other threads; return the time that is left."""
+        begun = time.monotonic()
+        if not self._threads.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))):
+            raise GateTimeoutError
+        return seconds - (time.monotonic() - begun)
 
     def leave(self) -> None:
         """Give the gate back after `enter`."""

@@ -10,8 +10,9 @@ never name two things. What must outlive it (media in a pool, a logical medium o
 
 import enum
 import json
+import json.encoder
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -74,7 +75,18 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False).encode
+def _make_encoder() -> Callable[[Any], str]:
+    """Return what writes a document; a JSONEncoder makes its inner one, in C, anew for each."""
+    encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_plain, check_circular=False)
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    try:
+        pieces = make(None, _plain, json.encoder.encode_basestring, None, ":", ",", False, False, True)
+    except TypeError:  # there is none, or it wants something else
+        return encoder.encode
+    return lambda document: "".join(pieces(document, 0))
+
+
+_encode = _make_encoder()
 
 OFFLINE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_OFFLINE)
 STANDALONE = int(NtmsLibraryType.NTMS_LIBRARYTYPE_STANDALONE)
