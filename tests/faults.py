@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from forks import Forked
+
 import rsm
 from rsm import db, place
 
@@ -283,7 +285,7 @@ class Neighbour:
     """Another process, which does what it is asked and answers."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = Forked(
             [sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from forks import Forked
+
 
 def say(said: dict[str, Any]) -> None:
     """Print a line in one piece."""
@@ -36,7 +38,7 @@ class Nursery:
     """The processes of such a script, that are killed in the middle of it; `said` is all they said, in order."""
 
     def __init__(self, *script: str) -> None:
-        self._process = subprocess.Popen([sys.executable, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = Forked([sys.executable, *script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._heard = b""
         self._living: dict[int, int] = {}
         self.said: list[dict[str, Any]] = []

@@ -4,12 +4,16 @@ import contextlib
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from forks import Forked
 
 COMMAND = (sys.executable, "-c", "import sys; from rsm.cli import main; sys.exit(main())")
 
@@ -21,7 +25,7 @@ class Program:
         prelude = (
             "import sys\ndef say(word): print(word, flush=True)\ndef wait(): return sys.stdin.readline().strip()\n"
         )
-        self._process = subprocess.Popen(
+        self._process = Forked(
             [sys.executable, "-c", prelude + text, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,6 +55,18 @@ class Program:
     def signal(self, number: int) -> None:
         """Send the program a signal."""
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop the program, and return once it stands still."""
+        self.signal(signal.SIGSTOP)
+        self.wait_until_stopped()
+
+    def wait_until_stopped(self) -> int:
+        """Wait until the program was stopped by a signal, and return its number."""
+        number = self._process.pid
+        while Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            os.sched_yield()
+        return number
 
     def kill(self) -> None:
         """End the program as a crash does, and wait until it is gone."""
@@ -120,7 +136,7 @@ class OnTerminal:
 def run_together(commands: Iterable[Sequence[str]], timeout_seconds: float) -> list[tuple[int, str]]:
     """Let programs that say `ready` first begin at one moment, and return how each ended and what it said since."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    children = [subprocess.Popen(command, **pipes) for command in commands]
+    children = [Forked(command, **pipes) for command in commands]
     try:
         assert [child.stdout.readline() for child in children if child.stdout] == ["ready\n"] * len(children)
         for child in children:

@@ -116,12 +116,10 @@ def held_at_last(claims: Claims, number: int) -> bool:
 
 def test_death_frees_a_claim_and_a_stop_does_not(claims: Claims, other: Other) -> None:
     assert other.ask("hold")
-    process = other.program._process
-    process.send_signal(signal.SIGSTOP)
-    os.waitpid(process.pid, os.WUNTRACED)
+    other.program.pause()
     assert claims.is_held(NUMBER)
     assert not claims.hold(NUMBER)
-    process.send_signal(signal.SIGCONT)
+    other.program.signal(signal.SIGCONT)
     assert other.ask("holds")
     other.program.kill()
     assert held_at_last(claims, NUMBER)

@@ -13,6 +13,7 @@ import builders
 import mounting
 import pytest
 import robot_users
+from forks import Forked
 from robot_users import check_left
 from watch import new_events, nothing_changed, refused
 from working import FREE, LONG_MS, LTO, UNRECOGNIZED, Blind, Robot, make_robot
@@ -695,7 +696,7 @@ def test_killed_at_moments_of_a_cleaning(url: str, connect: Connect, tmp_path: P
     shutil.copy(catalogue, kept)
     command = [sys.executable, robot_users.__file__, "finish", url, str(tmp_path)]
     moment, died = 0, True
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with Forked(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         while died:

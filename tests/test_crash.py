@@ -18,6 +18,7 @@ import crash_child
 import pytest
 import worker_ops
 from counting import Counted
+from forks import run_forked
 
 import rsm
 from rsm import schema
@@ -47,7 +48,7 @@ class Reference:
 def kill(folder: Path, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Let one child work until each of the kill points."""
     script = [sys.executable, str(HERE / "crash_child.py"), str(folder / "template.db"), str(folder), str(SEED)]
-    run = subprocess.run([*script, str(STEPS)], input=json.dumps(points), stdout=subprocess.PIPE, text=True, check=True)
+    run = run_forked([*script, str(STEPS)], input=json.dumps(points), stdout=subprocess.PIPE, text=True, check=True)
     return list(json.loads(run.stdout))
 
 
@@ -163,7 +164,7 @@ def test_killed_between_statements_on_postgresql(session: rsm.Session, url: str,
     for path in ("First", "Second"):
         session.pools.create(path)
     script = [sys.executable, str(HERE / "crash_child.py"), "--postgresql", url, "First", "Second"]
-    run = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True)
+    run = run_forked(script, stdout=subprocess.PIPE, text=True, check=True)
     *killed, lived, last = json.loads(run.stdout)
     counted("kills of a process that writes", {"between statements on PostgreSQL": len(killed) + 1})
     assert set(killed) == {-signal.SIGKILL}

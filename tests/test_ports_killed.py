@@ -14,6 +14,7 @@ from pathlib import Path
 import port_users
 import pytest
 from counting import Counted
+from forks import Forked
 from port_users import Person
 from robot_users import check_left
 
@@ -66,7 +67,7 @@ def test_killed_at_every_moment_of_attended_work(
     shutil.copytree(tmp_path, kept)
     command = [sys.executable, port_users.__file__, url, str(tmp_path)]
     moments = 0
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mortal:
+    with Forked(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mortal:
         assert mortal.stdin is not None
         assert mortal.stdout is not None
         while True:

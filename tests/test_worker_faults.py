@@ -472,13 +472,6 @@ say("closed")
 """
 
 
-def wait_until_stopped(program: Program) -> int:
-    """Wait until a program was stopped by a signal, and return its number."""
-    pid: int = program._process.pid
-    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-    return pid
-
-
 @pytest.mark.parametrize(("when", "told"), [("before", "refused"), ("after", "dropped")])
 def test_a_holder_that_slept_while_another_took_over(
     connect: Connect, tmp_path: Path, url: str, when: str, told: str
@@ -489,7 +482,7 @@ def test_a_holder_that_slept_while_another_took_over(
     with Program(SLEEPER, url, when) as sleeper:
         assert sleeper.hear() == "ready"
         request = idle.mounts.request(stock.media[0], write=True)
-        pid = wait_until_stopped(sleeper)
+        pid = sleeper.wait_until_stopped()
         stock.session = connect()
         mount = request.wait(LONG_MS)
         assert isinstance(mount, rsm.Mount)
@@ -514,7 +507,7 @@ def test_the_time_is_over_although_the_holder_died_on_the_way(connect: Connect, 
     with Program(SLEEPER, url, "after") as sleeper:
         assert sleeper.hear() == "ready"
         request = idle.mounts.request(stock.media[0])
-        wait_until_stopped(sleeper)
+        sleeper.wait_until_stopped()
     with pytest.raises(rsm.TimeoutError):
         request.wait(300)
     assert stock.place(stock.media[0]) == "drive-01"

@@ -25,6 +25,7 @@ import pytest
 import robot_users
 import sqlalchemy
 from counting import Counted
+from forks import Forked
 from robot_users import LONG_MS, Journal, check_left, pool_of, settle
 
 import rsm
@@ -98,7 +99,7 @@ class Victim:
     def start(self) -> None:
         with self._errors.open("ab") as errors:
             command = [sys.executable, *self._arguments]
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
+            self._process = Forked(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
 
     def hear(self, lines: int) -> bool:
         """Pass over what was said, and wait for so many new lines; False if it ended before."""
@@ -223,7 +224,7 @@ class Mortals:
         self._catalogue = Path(robot.url.removeprefix("sqlite:///"))
         shutil.copytree(robot.folder, self._kept)
         command = [sys.executable, PROGRAM, "die", robot.url, str(robot.folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = Forked(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def let_die(self, moment: int) -> bool:
         """Put everything back as it was, and let one die; False if its work was done before."""

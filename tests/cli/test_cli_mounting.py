@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import run_forked
 from programs import COMMAND, OnTerminal, Program
 
 from rsm.constants import NtmsObjectsTypes as Kind
@@ -23,7 +24,7 @@ SAYS = "import os, sys; print(os.environ['RSM_BARCODE'], os.environ['RSM_PATH'] 
 
 
 def rsm(*words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run([*COMMAND, *words], input=given, capture_output=True, check=False, timeout=120)
+    return run_forked([*COMMAND, *words], input=given, capture_output=True, check=False, timeout=120)
 
 
 def is_put_away(robot: Any, barcode: str = "A00001") -> bool:

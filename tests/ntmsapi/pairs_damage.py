@@ -17,6 +17,7 @@ from typing import Any
 import builders
 import sqlalchemy
 from conftest import ADMINISTRATOR, Postgresql
+from forks import Forked, run_forked
 
 import rsm
 from rsm import db, model, ntmsapi, place, schema
@@ -251,7 +252,7 @@ def being_upgraded(url: str) -> Iterator[None]:
         "with db.acquire(place.parse_url(sys.argv[1])).upgrading():\n"
         "    print('held', flush=True); sys.stdin.readline()"
     )
-    with subprocess.Popen(
+    with Forked(
         [sys.executable, "-c", script, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT
     ) as child:
         assert child.stdin is not None
@@ -288,6 +289,6 @@ def run_script(*arguments: str, code: str | None = None) -> str:
     path = os.pathsep.join(filter(None, (str(_ROOT / "tests"), str(_ROOT), os.environ.get("PYTHONPATH"))))
     bytecode = {name: value for name, value in os.environ.items() if name == "PYTHONPYCACHEPREFIX"}
     environment = {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", **bytecode}
-    child = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=_ROOT)
+    child = run_forked(command, capture_output=True, text=True, timeout=60, env=environment, cwd=_ROOT)
     assert child.returncode == 0, child.stderr
     return child.stdout
