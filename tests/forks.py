@@ -1,7 +1,8 @@
 """Starts Python programs by forking one that has read all modules of rsm: to read them takes longer than most tests.
 
 `Forked` is a `subprocess.Popen` for commands that begin with this interpreter, and then name a script or `-c` and a
-text. Run as a script, this is the process that is forked; it opens nothing and starts no thread.
+text; where the system cannot do that, it is no other. Run as a script, this is the process that is forked; it opens
+nothing and starts no thread.
 """
 
 import importlib
@@ -51,7 +52,7 @@ def _server() -> _Server:
     return _servers[-1]
 
 
-class Forked(subprocess.Popen[Any]):
+class _Forked(subprocess.Popen[Any]):
     """A program that was not begun from nothing. It is another's child, who tells how it ended."""
 
     def _execute_child(self, command: Sequence[object], *settings: Any) -> None:
@@ -84,6 +85,18 @@ class Forked(subprocess.Popen[Any]):
             finally:
                 self._waitpid_lock.release()  # type: ignore[attr-defined]
         return self.returncode
+
+
+def _can_hear_of_ends() -> bool:
+    """Tell whether the system can tell of the end of a process that is nobody's child here."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+Forked = _Forked if _can_hear_of_ends() else subprocess.Popen
 
 
 def run_forked(command: Sequence[object], *, timeout: float | None = None, **options: Any) -> Any:
@@ -137,13 +150,14 @@ def _become(asked: dict[str, Any]) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    sys.path[1:1] = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each not in sys.path]
     first, *rest = asked["words"]
+    sys.path[0] = "" if first == "-c" else os.path.dirname(os.path.abspath(first))
+    sys.path[1:1] = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each not in sys.path]
     if first != "-c":
-        sys.argv, sys.path[0] = asked["words"], os.path.dirname(os.path.abspath(first))
+        sys.argv = asked["words"]
         runpy.run_path(first, run_name="__main__")
         return
-    sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
+    sys.argv = ["-c", *rest[1:]]
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     exec(compile(rest[0], "<string>", "exec"), vars(main))
