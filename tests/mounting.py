@@ -53,8 +53,12 @@ class Stock:
 
     def on_disk(self, medium: rsm.LogicalMedium) -> Path:
         """Return the folder that is the cartridge, wherever it is in the library."""
-        (found,) = self.folder.glob(f"*/{self.cartridge(medium).barcode}")
-        return found
+        barcode = self.cartridge(medium).barcode
+        for _ in range(1_000):  # one that is moved meanwhile may be passed over at both places
+            if found := list(self.folder.glob(f"*/{barcode}")):
+                (place,) = found
+                return place
+        raise AssertionError(f"{barcode} is nowhere")
 
     def place(self, medium: rsm.LogicalMedium) -> str:
         """Return the name of the element that the cartridge really is in."""

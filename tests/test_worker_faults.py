@@ -25,12 +25,15 @@ from robot_users import check_left, settle
 
 import rsm
 from rsm import identity, model
+from rsm.constants import NtmsObjectsTypes as Kind
 from rsm.db import Transaction
 from rsm.errors import BusyError, DatabaseFailureError, NotReadyError
 from rsm.libraries.base import error_from_os
 from rsm.libraries.virtual import VirtualLibrary
 from rsm.nouns.waiting import WaitReason
-from rsm.services import agenda, inventory, outlook, progress, queue
+from rsm.services import agenda, epochs, inventory, outlook, progress, queue
+from rsm.services.devices import Place
+from rsm.services.steps import Action, Running, Start
 from rsm.worker import Worker
 
 pytestmark = pytest.mark.works
@@ -515,6 +518,39 @@ def test_the_time_is_over_although_the_holder_died_on_the_way(connect: Connect, 
     idle.close()
     assert stock.session.libraries.inventory(stock.library) is not None
     check(stock, url)
+
+
+def test_what_a_take_over_let_go_of_has_not_arrived_until_it_is_mounted_again(
+    connect: Connect, tmp_path: Path, url: str
+) -> None:
+    with connect() as worker:
+        stock = mounting.make_stock(worker, tmp_path, drives=2)
+    stock.session = idle = connect(worker=False)
+    asked = idle.mounts.request(stock.media)
+
+    def begin() -> tuple[int, list[Start]]:
+        epoch = idle.write(epochs.take_over, stock.library.id)
+        assert epoch is not None
+        idle.write(progress.put_back_all, stock.library.id, epoch)
+        starts = idle.write(progress.start_due, stock.library.id, epoch, Running())
+        return epoch, sorted(starts, key=lambda start: start.request.id)
+
+    epoch, (first, second) = begin()
+    for start in (first, second):
+        number = next(number for number, step in enumerate(start.steps, 1) if step.action is Action.MOVE)
+        assert start.drive_id is not None
+        drive = Place(Kind.NTMS_DRIVE, start.drive_id, 0, 0, True, True, "")
+        carried = (start.request.id, number, start.request.medium_id, drive)
+        idle.write(progress.record_move, stock.library.id, epoch, *carried)
+    idle.write(progress.finish, stock.library.id, epoch, first)
+    epoch, again = begin()  # the holder died, and both are in their drives
+    assert [start.request.id for start in again] == [first.request.id, second.request.id]
+    idle.write(progress.finish, stock.library.id, epoch, again[1])
+    assert [idle.read(queue.read_request, start.request.id).completed for start in again] == [None, None]
+    idle.write(progress.finish, stock.library.id, epoch, again[0])
+    mounts = asked.wait(LONG_MS)
+    assert isinstance(mounts, rsm.Mounts)
+    assert {mount.side for mount in mounts} == {medium.side for medium in stock.media}
 
 
 FORKER = """

@@ -53,6 +53,7 @@ from rsm.security import Caller, need
 from rsm.services import access, events, queue, sessions
 from rsm.services.dismounts import MOUNT_OF_DRIVE, make_dismountable, queue_dismount
 from rsm.services.objects import Reference, find, kind_of
+from rsm.services.places import MOUNT_OF_REQUEST
 from rsm.services.planning import can_use
 from rsm.services.reach import REACHED
 from rsm.services.sessions import Enrolment
@@ -492,7 +493,7 @@ def withdraw_mounts(transaction: Transaction, request_ids: Sequence[uuid.UUID], 
     requests = [queue.read_request(transaction, request_id) for request_id in request_ids]
     live = [request for request in requests if request is not None and request.completed is None]
     begun = [request for request in live if request.state == queue.INPROCESS]
-    if not live or any(transaction.row(_MOUNT_OF, id=request.id) is None for request in begun):
+    if not live or any(transaction.row(MOUNT_OF_REQUEST, id=request.id) is None for request in begun):
         return False
     abandon_requests(transaction, request_ids, error_code=error_code)
     return True

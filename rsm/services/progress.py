@@ -268,7 +268,6 @@ _COUNT_DRIVE = (
     )
 )
 _SESSION_CLOSED = select(Session.closed).where(Session.id == _ID)
-_ARRIVED = select(exists().where(Mount.request_id == _ID).label("arrived"))
 
 
 def finish(transaction: Transaction, library_id: uuid.UUID, epoch: int, start: Start) -> None:
@@ -355,7 +354,8 @@ def _finish_mount(transaction: Transaction, library_id: uuid.UUID, start: Start,
         events.record(transaction, "mount", Operation.NTMS_OBJ_UPDATE, kind, one, after=after)
     cancel_dismounts(transaction, library_id, start.drive_id)
     group = queue.list_group(transaction, request)
-    if all(transaction.one(_ARRIVED, "its mounts", id=each.id).arrived for each in group):
+    # One that a take-over let go of is not there for its request, though its cartridge still is in the drive.
+    if all(transaction.row(MOUNT_OF_REQUEST, id=each.id) is not None for each in group):
         for each in group:
             queue.end_request(transaction, each.id, queue.PASSED)
 
