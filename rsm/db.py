@@ -333,8 +333,7 @@ class Database:
             self._give_back(lender, lent)
 
     def _borrow(self, lender: Lender, busy_timeout_ms: int | None = None) -> Lent:
-        if self.dead:
-            self._check_alive()
+        self._check_alive()
         try:
             lent = lender.lend()
             while not lender.is_current(lent):  # it came back while its pool was dropped
@@ -378,7 +377,7 @@ class Database:
         return self.driver.changes(lent.raw)
 
     def _end(self, lent: Lent, commit: str, before: int) -> None:
-        if self._process != os.getpid():
+        if not self.is_ours:
             raise InvalidHandleError("this process was forked inside the batch, which is its parent's to end")
         committed = self._commit(lent.raw, commit)
         if self.driver.changes(lent.raw, committed) != before:

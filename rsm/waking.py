@@ -23,8 +23,7 @@ class Watcher:
         """Count what `poll` hears of: True if the catalogue changed since it was last asked. It must not raise."""
         self._poll = poll
         self._process = os.getpid()
-        self._lock = threading.RLock()
-        self._condition = threading.Condition(self._lock)
+        self._condition = threading.Condition()
         self._sleeping = 0
         self._number = 0
         self._polling = False
@@ -68,8 +67,8 @@ class Watcher:
 
     def wake(self) -> None:
         """Count a change that this process made, and wake all who wait."""
-        if self._process == os.getpid():
-            with self._lock:
+        if self._is_ours:
+            with self._condition:
                 self._count()
 
     def close(self) -> None:
@@ -81,8 +80,7 @@ class Watcher:
 
     def forget(self) -> None:
         """Be closed, in the child of a fork: none of the threads that waited is there."""
-        self._lock = threading.RLock()
-        self._condition = threading.Condition(self._lock)
+        self._condition = threading.Condition()
         self._closed = True
 
     @property

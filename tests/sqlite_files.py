@@ -223,7 +223,8 @@ _forever: list[Any] = []
 @contextlib.contextmanager
 def sleeping_skipped() -> Iterator[None]:
     """Let SQLite not sleep between its tries: it counts them, so it gives up as it would, only at once."""
-    vfs, kept = default_vfs(), default_vfs().sleep
+    vfs = default_vfs()
+    kept = vfs.sleep
     awake = _SLEEP(lambda vfs, microseconds: microseconds)
     _forever.append(awake)
     vfs.sleep = ctypes.cast(awake, c_void_p).value

@@ -9,7 +9,6 @@ import inspect
 import json
 import os
 import shutil
-import signal
 import sqlite3
 import tempfile
 import threading
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import changing_calls
+import faults
 import fuzzing
 import hypothesis
 import pytest
@@ -298,22 +298,6 @@ STAYING = {("worker",), ("demo",), ("events", "follow"), ("media", "mount")}
 STAY_SECONDS = 0.3
 
 
-@contextlib.contextmanager
-def interrupted_soon() -> Iterator[None]:
-    """Press Ctrl-C in the body after a while."""
-
-    def interrupt(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, STAY_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """Yield every verb of the command with its parameters."""
     if hasattr(command, "commands"):
@@ -363,7 +347,7 @@ def test_any_words_for_the_command(
                     given += data.draw(st.sampled_from(([], ["true"], ["false"], ["nothing", "{}"])))
                 elif not is_option and (each.required or data.draw(st.booleans())):
                     given += data.draw(st.lists(words, min_size=1, max_size=1 if each.nargs == 1 else 3))
-            with interrupted_soon() if verb in STAYING else contextlib.nullcontext():
+            with faults.interrupted_after(STAY_SECONDS) if verb in STAYING else contextlib.nullcontext():
                 status = cli.main([*(["--database", str(path)] if verb != ("demo",) else []), *verb, *given])
             out, err = capsys.readouterr()
             seen[status] += 1
